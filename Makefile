@@ -1,0 +1,78 @@
+# The front door. Everything here can also be done by hand with cmake --preset, ninja and ctest.
+# build, run, test and bench share one folder, so that nothing is compiled twice.
+
+BUILD := build/release
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Warnings stop the build with the compiler that CI uses; a newer one may know more of them.
+WERROR ?= $(if $(filter 12 12.%,$(shell g++ -dumpversion 2>/dev/null)),ON,OFF)
+MODEL ?= models/llama-scout-mini.gguf
+# What `make test` and `make bench` select: a regular expression.
+FILTER ?= .
+# How long `make fuzz` spends on each target.
+FUZZ_SECONDS ?= 30
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-check configure build run test bench format lint tidy asan tsan fuzz \
+        coverage clean
+
+help: ## show this list
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	  awk -F '\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+setup: ## install the Debian packages that building and testing need, if any is missing
+	@tools/setup.sh build
+
+setup-check: ## install those for format, tidy, asan, tsan, fuzz and coverage too
+	@tools/setup.sh
+
+configure: setup
+	@cmake --preset release -DCORRAL_WERROR=$(WERROR) >/dev/null
+
+build: configure ## build the program: build/release/corral
+	@cmake --build $(BUILD) -j $(JOBS) --target corral
+
+run: build ## chat with the model in models/; without a terminal, let it write one story
+	@if [ -t 0 ] && [ -t 1 ]; then $(BUILD)/corral chat $(MODEL); \
+	else $(BUILD)/corral run $(MODEL) -p 'Once upon a time' -n 200; fi
+
+test: configure ## build everything and run the tests; FILTER=REGEX selects
+	@cmake --build $(BUILD) -j $(JOBS)
+	@python3 tools/run_tests.py $(BUILD) -j $(JOBS) -R '$(FILTER)'
+
+bench: configure ## build and run the benchmarks; FILTER=REGEX selects
+	@cmake --build $(BUILD) -j $(JOBS)
+	@for bench in $(BUILD)/corral_*_bench; do "$$bench" --benchmark_filter='$(FILTER)' || exit 1; done
+
+format: setup-check ## format the C++ sources in place
+	@tools/format.sh
+
+lint: setup-check ## check format, include directions and the tree's rules
+	@tools/format.sh --check
+	@python3 tools/check_floors.py
+	@python3 tools/check_tree.py
+
+tidy: setup-check configure ## run clang-tidy on every source (minutes)
+	@python3 tools/tidy.py --build $(BUILD) -j $(JOBS)
+
+asan: setup-check ## run the tests with address and undefined-behaviour sanitizers
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)
+	@python3 tools/run_tests.py build/asan -j $(JOBS) -R '$(FILTER)'
+
+tsan: setup-check ## run the tests with the thread sanitizer
+	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS)
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp \
+	  python3 tools/run_tests.py build/tsan -j $(JOBS) -R '$(FILTER)'
+
+fuzz: setup-check ## fuzz every parser for FUZZ_SECONDS (30) each
+	@cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j $(JOBS)
+	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+coverage: setup-check ## run the tests and print the lines that they reach
+	@cmake --preset coverage >/dev/null && cmake --build --preset coverage -j $(JOBS)
+	@find build/coverage -name '*.gcda' -delete
+	@python3 tools/run_tests.py build/coverage -j $(JOBS) -R '$(FILTER)'
+	@gcovr --root . --filter src/ --exclude-throw-branches --gcov-ignore-parse-errors build/coverage
+
+clean: ## remove everything that was built
+	rm -rf build

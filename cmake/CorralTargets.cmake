@@ -1,0 +1,135 @@
+# Libraries, tests, benchmarks and fuzz targets are collected from the tree: a new file edits no list.
+
+# Flags that hold for every target of ours.
+function(corral_configure target)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
+    -Wnon-virtual-dtor -Woverloaded-virtual
+    # The same expression must round the same way in every compiler and every inlining.
+    -ffp-contract=off
+    # g++ 12 sees overlapping copies in std::string operator+ that are not there (GCC bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+  if(CORRAL_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(CORRAL_SANITIZE)
+    # Without no-sanitize-recover a test with undefined behaviour would print a line and pass.
+    target_compile_options(${target} PRIVATE -fsanitize=${CORRAL_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${CORRAL_SANITIZE})
+  endif()
+endfunction()
+
+# Files named *_isa.cc hold vector code that is compiled once per instruction set, in a namespace of
+# its own (simd/vec.h); the choice is made at run time.
+function(corral_isa_objects target sources)
+  set(flags_portable "")
+  set(flags_avx2 -march=haswell)
+  set(flags_avx512 -march=cooperlake -mprefer-vector-width=512)
+  set(isas portable)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND isas avx2 avx512)
+  endif()
+  foreach(isa IN LISTS isas)
+    add_library(${target}_${isa} OBJECT ${sources})
+    corral_configure(${target}_${isa})
+    target_compile_definitions(${target}_${isa} PRIVATE CORRAL_ISA=${isa})
+    # Vector code without optimisation is unusably slow, also in debug and sanitizer builds. The ABI
+    # warning is about vector arguments, which never cross these files.
+    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}} -O3 -Wno-psabi)
+    target_link_libraries(${target} PRIVATE ${target}_${isa})
+  endforeach()
+endfunction()
+
+# corral_library(folder DEPENDS folders... LINK targets...)
+function(corral_library folder)
+  cmake_parse_arguments(arg "" "" "DEPENDS;LINK" ${ARGN})
+  set(target corral_${folder})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/cli/main\\.cc$")
+  set(isa_sources ${sources})
+  list(FILTER isa_sources INCLUDE REGEX "_isa\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_isa\\.cc$")
+  list(TRANSFORM arg_DEPENDS PREPEND corral_)
+  if(NOT sources AND NOT isa_sources)
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(${target} INTERFACE ${arg_DEPENDS} ${arg_LINK})
+    return()
+  endif()
+  add_library(${target} STATIC ${sources})
+  corral_configure(${target})
+  target_link_libraries(${target} PUBLIC ${arg_DEPENDS} ${arg_LINK})
+  if(isa_sources)
+    corral_isa_objects(${target} "${isa_sources}")
+  endif()
+endfunction()
+
+# One test binary a folder of tests/: tests/ops/*_test.cc -> corral_ops_test.
+function(corral_tests)
+  include(GoogleTest)
+  file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+  foreach(path IN LISTS folders)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${path}/*_test.cc)
+    if(NOT sources)
+      continue()
+    endif()
+    get_filename_component(folder ${path} NAME)
+    set(target corral_${folder}_test)
+    add_executable(${target} ${sources})
+    corral_configure(${target})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                               CORRAL_BINARY="$<TARGET_FILE:corral>")
+    # GoogleTest's macros compare signed with unsigned literals.
+    target_compile_options(${target} PRIVATE -Wno-sign-conversion)
+    set(library corral_${folder})
+    if(NOT TARGET ${library} OR folder STREQUAL "cli")
+      set(library corral_cli)
+      add_dependencies(${target} corral)
+    endif()
+    target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main)
+    gtest_discover_tests(${target} TEST_PREFIX ${folder}. DISCOVERY_MODE PRE_TEST
+                         DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  endforeach()
+  # The tools are tested in Python: tests/tools/NAME_test.py.
+  file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/tools/*_test.py)
+  foreach(script IN LISTS scripts)
+    get_filename_component(name ${script} NAME_WE)
+    add_test(NAME tools.${name} COMMAND Python3::Interpreter -B ${script})
+    set_tests_properties(tools.${name} PROPERTIES TIMEOUT 60)
+  endforeach()
+endfunction()
+
+# One benchmark binary a folder of bench/: bench/ops/*_bench.cc -> corral_ops_bench.
+function(corral_benches)
+  file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/bench/*)
+  foreach(path IN LISTS folders)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${path}/*_bench.cc)
+    if(NOT sources)
+      continue()
+    endif()
+    get_filename_component(folder ${path} NAME)
+    set(target corral_${folder}_bench)
+    add_executable(${target} ${sources})
+    corral_configure(${target})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/bench)
+    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    # oneDNN is the peer that our matrix products are measured against.
+    target_link_libraries(${target} PRIVATE corral_${folder} benchmark::benchmark_main DNNL::dnnl)
+  endforeach()
+endfunction()
+
+# One libFuzzer binary a file: tests/fuzz/gguf_fuzz.cc -> gguf_fuzz.
+function(corral_fuzzers)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cc)
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    corral_configure(${name})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE corral_cli)
+  endforeach()
+endfunction()
