@@ -1,0 +1,134 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+
+namespace corral {
+namespace {
+
+IoError io_error(const char* action, const std::filesystem::path& path) {
+  const int reason = errno;
+  return IoError(
+      str("cannot ", action, " ", path.string(), ": ", std::generic_category().message(reason)));
+}
+
+// Without O_NONBLOCK, opening a pipe nobody writes to would hang before we can refuse it.
+constexpr int kRead = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+struct Descriptor {
+  int value;
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+};
+
+int64_t regular_file_size(int descriptor, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0) throw io_error("inspect", path);
+  if (!S_ISREG(info.st_mode)) {
+    throw IoError(str("cannot read ", path.string(), ": not a regular file"));
+  }
+  return info.st_size;
+}
+
+void sync_folder(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const Descriptor descriptor{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  // Some file systems cannot sync a folder; the rename is then as durable as they make it.
+  if (descriptor.value >= 0) ::fsync(descriptor.value);
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  const Descriptor descriptor{::open(path.c_str(), kRead)};
+  if (descriptor.value < 0) throw io_error("open", path);
+  const int64_t size = regular_file_size(descriptor.value, path);
+  std::shared_ptr<MappedFile> file(new MappedFile());
+  file->path_ = path;
+  if (size == 0) return file;
+  void* data =
+      ::mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED, descriptor.value, 0);
+  if (data == MAP_FAILED) throw io_error("map", path);
+  file->data_ = static_cast<const std::byte*>(data);
+  file->size_ = static_cast<size_t>(size);
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::string read_file(const std::filesystem::path& path, int64_t max_bytes) {
+  const Descriptor descriptor{::open(path.c_str(), kRead)};
+  if (descriptor.value < 0) throw io_error("open", path);
+  const int64_t size = regular_file_size(descriptor.value, path);
+  if (size > max_bytes) {
+    throw IoError(str("cannot read ", path.string(), ": ", size, " bytes, more than the limit of ",
+                      max_bytes));
+  }
+  std::string text(static_cast<size_t>(size), '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = ::read(descriptor.value, text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw io_error("read", path);
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  partial_ = path_;
+  partial_ += ".partial";
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw io_error("create", partial_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(const void* data, size_t size_bytes) {
+  const auto* at = static_cast<const char*>(data);
+  while (size_bytes > 0) {
+    const ssize_t put = ::write(descriptor_, at, size_bytes);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw io_error("write", partial_);
+    at += put;
+    size_bytes -= static_cast<size_t>(put);
+    position_ += put;
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) throw io_error("write", partial_);
+  if (::close(std::exchange(descriptor_, -1)) != 0 ||
+      ::rename(partial_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(partial_.c_str());
+    errno = reason;
+    throw io_error("write", path_);
+  }
+  sync_folder(path_);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace corral

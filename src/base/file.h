@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace corral {
+
+/// A whole file mapped read-only. Opening touches no page; an empty file maps to an empty span.
+class MappedFile {
+ public:
+  /// Throws IoError (path and reason) when the file cannot be opened or is not a regular file.
+  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  MappedFile() = default;
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Reads a small text file whole. Throws IoError, also when it is larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 30);
+
+/// A file that appears under its name only when complete: written beside as NAME.partial, flushed
+/// to disk and renamed by commit(). Destroyed without commit(), it leaves nothing behind.
+class AtomicFile {
+ public:
+  /// Throws IoError when NAME.partial cannot be created.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends; throws IoError naming the path ("no space left on device").
+  void write(const void* data, size_t size_bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  int64_t position_bytes() const { return position_; }
+  /// fsync, rename, fsync of the folder. Throws IoError.
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path partial_;
+  int descriptor_ = -1;
+  int64_t position_ = 0;
+};
+
+/// Writes a whole small file atomically.
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace corral
