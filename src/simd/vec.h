@@ -1,0 +1,200 @@
+#pragma once
+
+// Vectors for kernels that are compiled once per instruction set. A kernel lives in NAME_isa.cc, in
+//
+//     namespace corral::ops::CORRAL_ISA { ... }
+//
+// and CMake compiles that file three times with CORRAL_ISA = portable, avx2, avx512. Such files
+// (and the headers they include) may use only this header, <cstdint>, <cstddef>, <cstring> and
+// plain structs of *_kernel.h: an inline function of a library header, compiled here with AVX-512,
+// could be the copy that the linker keeps for everybody. Threads, checks and allocation stay
+// outside. Only lanes(), fma() and the conversions know the instruction set; the rest is the
+// compilers' vector arithmetic, whose results do not depend on the width except where a sum over
+// lanes is taken.
+
+#ifndef CORRAL_ISA
+#error "simd/vec.h is for *_isa.cc files only"
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace corral::simd::CORRAL_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+/// Floats in a vector: 16, 8 or 4.
+inline constexpr int kLanes = kVectorBytes / 4;
+
+typedef float F32 __attribute__((vector_size(kVectorBytes)));
+typedef int32_t I32 __attribute__((vector_size(kVectorBytes)));
+typedef uint32_t U32 __attribute__((vector_size(kVectorBytes)));
+typedef uint16_t U16 __attribute__((vector_size(kVectorBytes / 2)));
+
+template <class V>
+inline V load(const void* at) {
+  V v;
+  std::memcpy(&v, at, sizeof(V));
+  return v;
+}
+template <class V>
+inline void store(void* at, V v) {
+  std::memcpy(at, &v, sizeof(V));
+}
+inline F32 load(const float* at) { return load<F32>(static_cast<const void*>(at)); }
+
+/// The first n floats (0 <= n <= kLanes); the other lanes are `fill`.
+inline F32 load_partial(const float* at, int64_t n, float fill = 0) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = i < n ? at[i] : fill;
+  return load(lanes);
+}
+inline void store_partial(float* at, F32 v, int64_t n) {
+  for (int i = 0; i < kLanes; ++i) {
+    if (i < n) at[i] = v[i];
+  }
+}
+
+inline F32 set1(float x) { return F32{} + x; }
+
+/// a * b + c with one rounding where the instruction set has it; with two in the portable build.
+inline F32 fma(F32 a, F32 b, F32 c) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<F32>(_mm512_fmadd_ps(
+      reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__)
+  return reinterpret_cast<F32>(_mm256_fmadd_ps(
+      reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#else
+  return a * b + c;
+#endif
+}
+/// The same operation for the tail of a row: bit-equal to one lane of the vector form.
+inline float fma(float a, float b, float c) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
+inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
+inline float max(float a, float b) { return a > b ? a : b; }
+inline float min(float a, float b) { return a < b ? a : b; }
+inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/// Sum of all lanes by halving, the same tree for every width's own lanes.
+inline float sum(F32 v) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+inline float max_lane(F32 v) {
+  float best = v[0];
+  for (int i = 1; i < kLanes; ++i) best = max(best, v[i]);
+  return best;
+}
+
+/// bf16 is the upper half of a float.
+inline F32 load_bf16(const uint16_t* at) {
+  const U32 wide = __builtin_convertvector(load<U16>(at), U32) << 16;
+  return reinterpret_cast<F32>(wide);
+}
+inline float bf16_to_f32(uint16_t x) {
+  const uint32_t bits = static_cast<uint32_t>(x) << 16;
+  float f;
+  std::memcpy(&f, &bits, sizeof(f));
+  return f;
+}
+/// Round to nearest even; NaN stays a (quiet) NaN.
+inline uint16_t f32_to_bf16(float f) {
+  uint32_t bits;
+  std::memcpy(&bits, &f, sizeof(f));
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+inline U16 to_bf16(F32 v) {
+  const U32 bits = reinterpret_cast<U32>(v);
+  const U32 rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  const U32 nan = (bits >> 16) | 0x40u;
+  const I32 is_nan = v != v;
+  return __builtin_convertvector(is_nan ? nan : rounded, U16);
+}
+
+/// IEEE half precision.
+inline float f16_to_f32(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
+  const uint32_t magnitude = h & 0x7FFFu;
+  uint32_t bits = magnitude << 13;
+  float f;
+  if (magnitude >= 0x7C00u) {  // infinity, NaN
+    bits += 0x70000000u;
+    std::memcpy(&f, &bits, sizeof(f));
+  } else {  // scaling by 2^112 makes subnormals right too
+    std::memcpy(&f, &bits, sizeof(f));
+    f *= 0x1p112f;
+  }
+  std::memcpy(&bits, &f, sizeof(f));
+  bits |= sign;
+  std::memcpy(&f, &bits, sizeof(f));
+  return f;
+}
+inline F32 load_f16(const uint16_t* at) {
+#if defined(__AVX512F__)
+  // The unmasked form is made of an uninitialised vector, of which g++ 12 warns.
+  return reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, load<__m256i>(at)));
+#elif defined(__F16C__)
+  return reinterpret_cast<F32>(_mm256_cvtph_ps(load<__m128i>(at)));
+#else
+  F32 v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = f16_to_f32(at[i]);
+  return v;
+#endif
+}
+
+/// e^x to about 2 units in the last place: range reduction by ln 2 in two parts (Cody and Waite),
+/// a minimax polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2]. Below -87.3 the result is 0, above
+/// 88.7 it is infinity, NaN stays NaN.
+inline F32 exp(F32 x) {
+  // Adding 1.5 * 2^23 rounds to an integer n, which then stands in the low bits of the sum.
+  const F32 shifted = fma(x, set1(1.44269504f), set1(12582912.0f));
+  const F32 n = shifted - 12582912.0f;
+  F32 r = fma(n, set1(-0.693359375f), x);
+  r = fma(n, set1(2.12194440e-4f), r);
+  F32 p = set1(1.9875691500e-4f);
+  p = fma(p, r, set1(1.3981999507e-3f));
+  p = fma(p, r, set1(8.3334519073e-3f));
+  p = fma(p, r, set1(4.1665795894e-2f));
+  p = fma(p, r, set1(1.6666665459e-1f));
+  p = fma(p, r, set1(5.0000001201e-1f));
+  p = fma(p, r * r, r) + 1.0f;
+  // p 2^n by adding to the exponent: inside the bounds below the result is a normal number.
+  F32 y = reinterpret_cast<F32>(reinterpret_cast<U32>(p) + (reinterpret_cast<U32>(shifted) << 23));
+  y = x < -87.3f ? F32{} : y;
+  y = x > 88.7f ? set1(__builtin_inff()) : y;
+  return x != x ? x : y;
+}
+
+/// 1 / (1 + e^-x), without overflow for any x.
+inline F32 sigmoid(F32 x) {
+  const F32 e = exp(x < 0 ? x : -x);  // in [0, 1]
+  return (x < 0 ? e : set1(1.0f)) / (1.0f + e);
+}
+
+}  // namespace corral::simd::CORRAL_ISA

@@ -1,0 +1,97 @@
+#include "tensor/device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace corral {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kHugeFrom = 2 * kHugePage;
+constexpr int64_t kLargest = int64_t{1}
+                             << 56;  // more than any machine has; sizes stay far from 2^63
+
+// Eight sizes an octave: a freed block serves requests of nearly its size, at most an eighth is
+// lost.
+int64_t size_class(int64_t size_bytes) {
+  if (size_bytes <= 8 * kAlignment) {
+    return (std::max<int64_t>(size_bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  const int64_t step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size_bytes))) / 8;
+  return (size_bytes + step - 1) / step * step;
+}
+
+std::byte* system_allocate(int64_t size_bytes) {
+  const bool huge = size_bytes >= kHugeFrom;
+  const auto alignment = static_cast<size_t>(huge ? kHugePage : kAlignment);
+  const size_t rounded = (static_cast<size_t>(size_bytes) + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
+  if (memory == nullptr) {
+    throw Error(str("out of memory: cannot allocate ", size_bytes, " bytes"));
+  }
+  if (huge) ::madvise(memory, rounded, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+DevicePtr Device::cpu(const CpuOptions& options) { return DevicePtr(new Device(options)); }
+
+Device::Device(const CpuOptions& options) : threads_(options.threads), isa_(options.isa) {
+  if (options.isa > simd::detect_isa()) {
+    throw UsageError(str("this processor does not run ", simd::isa_name(options.isa),
+                         ": the best it has is ", simd::isa_name(simd::detect_isa())));
+  }
+}
+
+Device::~Device() { trim(); }
+
+std::byte* Device::allocate(int64_t size_bytes) {
+  if (size_bytes > kLargest) {
+    throw Error(str("out of memory: cannot allocate ", size_bytes, " bytes"));
+  }
+  const int64_t size = size_class(size_bytes);
+  const std::lock_guard lock(mutex_);
+  std::byte* memory = nullptr;
+  const auto kept = free_.find(size);
+  if (kept != free_.end() && !kept->second.empty()) {
+    memory = kept->second.back();
+    kept->second.pop_back();
+  } else {
+    memory = system_allocate(size);
+    stats_.held_bytes += size;
+    ++stats_.system_allocations;
+  }
+  stats_.in_use_bytes += size;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  return memory;
+}
+
+void Device::release(std::byte* memory, int64_t size_bytes) {
+  const int64_t size = size_class(size_bytes);
+  const std::lock_guard lock(mutex_);
+  stats_.in_use_bytes -= size;
+  free_[size].push_back(memory);
+}
+
+Device::MemoryStats Device::memory() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void Device::trim() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : free_) {
+    stats_.held_bytes -= size * static_cast<int64_t>(blocks.size());
+    for (std::byte* block : blocks) std::free(block);
+  }
+  free_.clear();
+}
+
+}  // namespace corral

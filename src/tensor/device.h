@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "simd/isa.h"
+
+namespace corral {
+
+/// How the CPU device is made.
+struct CpuOptions {
+  int threads = default_threads();
+  simd::Isa isa = simd::detect_isa();
+};
+
+/// What computes and owns memory: threads, instruction set and an allocator that keeps what was
+/// freed, so that a training step asks the operating system for nothing after the first. Tensors
+/// carry their device, so no call names one and there is no ambient default. Thread-safe.
+class Device {
+ public:
+  static std::shared_ptr<Device> cpu(const CpuOptions& options = {});
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  ThreadPool& threads() { return threads_; }
+  simd::Isa isa() const { return isa_; }
+
+  /// Uninitialised memory, aligned to 64 bytes (2 MiB for 4 MiB and more). Throws Error when there
+  /// is no memory. Give it back with the same size.
+  std::byte* allocate(int64_t size_bytes);
+  void release(std::byte* memory, int64_t size_bytes);
+
+  struct MemoryStats {
+    int64_t in_use_bytes = 0;        // handed out now
+    int64_t peak_bytes = 0;          // most ever handed out at once
+    int64_t held_bytes = 0;          // in use and kept for reuse
+    int64_t system_allocations = 0;  // times that the operating system was asked
+  };
+  MemoryStats memory() const;
+  /// Gives all kept memory back to the operating system.
+  void trim();
+
+ private:
+  explicit Device(const CpuOptions& options);
+
+  ThreadPool threads_;
+  simd::Isa isa_;
+  mutable std::mutex mutex_;
+  std::map<int64_t, std::vector<std::byte*>> free_;
+  MemoryStats stats_;
+};
+
+using DevicePtr = std::shared_ptr<Device>;
+
+}  // namespace corral

@@ -1,0 +1,89 @@
+#include "tensor/dtype.h"
+
+#include <array>
+#include <bit>
+#include <limits>
+
+#include "base/error.h"
+
+namespace corral {
+namespace {
+
+struct Info {
+  DType dtype;
+  std::string_view name;
+  int64_t elements;
+  int64_t bytes;
+};
+
+constexpr std::array<Info, 7> kInfo = {{
+    {DType::kF32, "f32", 1, 4},
+    {DType::kF16, "f16", 1, 2},
+    {DType::kBF16, "bf16", 1, 2},
+    {DType::kI32, "i32", 1, 4},
+    {DType::kI64, "i64", 1, 8},
+    {DType::kU8, "u8", 1, 1},
+    {DType::kQ8_0, "q8_0", 32, 34},
+}};
+
+const Info& info(DType dtype) { return kInfo.at(static_cast<size_t>(dtype)); }
+
+}  // namespace
+
+int64_t block_elements(DType dtype) { return info(dtype).elements; }
+int64_t block_bytes(DType dtype) { return info(dtype).bytes; }
+
+int64_t bytes_of(DType dtype, int64_t n) {
+  const Info& i = info(dtype);
+  if (n < 0 || n % i.elements != 0) {
+    throw ShapeError(str(n, " elements of ", i.name, ": needs a multiple of ", i.elements));
+  }
+  const int64_t blocks = n / i.elements;
+  if (blocks > std::numeric_limits<int64_t>::max() / i.bytes) {
+    throw ShapeError(str(n, " elements of ", i.name, " are more than memory can hold"));
+  }
+  return blocks * i.bytes;
+}
+
+std::string_view dtype_name(DType dtype) { return info(dtype).name; }
+
+DType parse_dtype(std::string_view name) {
+  for (const Info& i : kInfo) {
+    if (i.name == name) return i.dtype;
+  }
+  throw UsageError(str("type '", name, "' is unknown: use f32, f16, bf16 or q8_0"));
+}
+
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << dtype_name(dtype); }
+
+float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+uint16_t f32_to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+float f16_to_f32(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  const uint32_t magnitude = bits & 0x7FFFu;
+  if (magnitude >= 0x7C00u) return std::bit_cast<float>(sign | ((magnitude << 13) + 0x70000000u));
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(scaled));
+}
+
+uint16_t f32_to_f16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u);
+  if (magnitude >= 0x477FF000u) return static_cast<uint16_t>(sign | 0x7C00u);  // rounds to infinity
+  if (magnitude < 0x38800000u) {  // subnormal: adding 0.5 aligns the bits and rounds them
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
+  }
+  const uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
+  return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+}
+
+}  // namespace corral
