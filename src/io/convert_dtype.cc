@@ -1,0 +1,112 @@
+#include "io/convert_dtype.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "base/error.h"
+#include "quant/q8_0.h"
+
+namespace corral::io {
+namespace {
+
+// Elements converted at a time, through f32 values that stay in the first-level cache; whole blocks
+// of every type.
+constexpr int64_t kPiece = 2048;
+
+template <class T>
+T load(const std::byte* at, int64_t i) {
+  T value;
+  std::memcpy(&value, at + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+void store(std::byte* at, int64_t i, uint16_t value) {
+  std::memcpy(at + i * static_cast<int64_t>(sizeof(value)), &value, sizeof(value));
+}
+
+void widen(DType from, const std::byte* in, float* out, int64_t n) {
+  switch (from) {
+    case DType::kF32:
+      std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
+      return;
+    case DType::kF16:
+      for (int64_t i = 0; i < n; ++i) out[i] = f16_to_f32(load<uint16_t>(in, i));
+      return;
+    case DType::kBF16:
+      for (int64_t i = 0; i < n; ++i) out[i] = bf16_to_f32(load<uint16_t>(in, i));
+      return;
+    case DType::kQ8_0:
+      quant::dequantize_row_q8_0(in, out, n);
+      return;
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+      break;
+  }
+  throw NotSupported(str("conversion of ", from, " values: needs f32, f16, bf16 or q8_0"));
+}
+
+void narrow(DType to, const float* in, std::byte* out, int64_t n) {
+  switch (to) {
+    case DType::kF32:
+      std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
+      return;
+    case DType::kF16:
+      for (int64_t i = 0; i < n; ++i) store(out, i, f32_to_f16(in[i]));
+      return;
+    case DType::kBF16:
+      for (int64_t i = 0; i < n; ++i) store(out, i, f32_to_bf16(in[i]));
+      return;
+    case DType::kQ8_0:
+      quant::quantize_row_q8_0(in, out, n);
+      return;
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+      break;
+  }
+  throw NotSupported(str("conversion to ", to, ": needs f32, f16, bf16 or q8_0"));
+}
+
+}  // namespace
+
+bool is_convertible(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+         dtype == DType::kQ8_0;
+}
+
+void convert_elements(DType from, const std::byte* in, DType to, std::byte* out, int64_t n,
+                      ThreadPool& threads) {
+  if (!is_convertible(from) || !is_convertible(to)) {
+    throw NotSupported(str("conversion of ", from, " to ", to, ": needs f32, f16, bf16 or q8_0"));
+  }
+  bytes_of(from, n);  // throws ShapeError unless n is whole blocks
+  bytes_of(to, n);
+  const int64_t pieces = (n + kPiece - 1) / kPiece;
+  threads.parallel_for(pieces, 16, [&](int64_t begin, int64_t end) {
+    std::array<float, kPiece> values;
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t first = piece * kPiece;
+      const int64_t count = std::min(kPiece, n - first);
+      widen(from, in + bytes_of(from, first), values.data(), count);
+      narrow(to, values.data(), out + bytes_of(to, first), count);
+    }
+  });
+}
+
+Tensor convert(const Tensor& x, DType to) {
+  if (x.dtype() == to) return x.detach();
+  const int64_t row = x.rank() == 0 ? 1 : x.dim(-1);
+  if (row % block_elements(to) != 0) {
+    throw ShapeError(str("conversion of ", x.shape(), " to ", to, ": rows must be multiples of ",
+                         block_elements(to)));
+  }
+  Tensor y(x.shape(), to, x.device());
+  convert_elements(x.dtype(), x.data<std::byte>(), to, y.mutable_data<std::byte>(), x.numel(),
+                   x.device()->threads());
+  return y;
+}
+
+}  // namespace corral::io
