@@ -1,0 +1,172 @@
+#pragma once
+
+// Shape letters: K kv heads, C head size.
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "kv/batch.h"
+#include "kv/page_pool.h"
+#include "tensor/tensor.h"
+
+namespace corral::kv {
+
+/// Tokens of a tile, the unit in which attention reads pages. Tiles are aligned to the start of the
+/// chunk (of the sequence in global layers).
+inline constexpr int64_t kTileTokens = 64;
+
+/// What the cache holds for each token.
+struct KvLayout {
+  std::vector<int64_t> chunk_sizes;  // one a layer; 0: global
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t page_tokens = kTileTokens;  // a multiple of kTileTokens
+  DType dtype = DType::kF32;          // or kBF16: half the bytes, still summed in f32
+};
+
+/// The pages of one sequence in one kind of layer: a run of page numbers, absolute page
+/// first_page + i of the sequence being pages[i].
+struct PageTable {
+  int64_t first_page = 0;
+  std::vector<int64_t> pages;
+
+  int64_t end_page() const { return first_page + static_cast<int64_t>(pages.size()); }
+};
+
+/// Layers with one chunk size: they share page tables, and a page holds all of them.
+struct LayerKind {
+  int64_t chunk_size = 0;
+  int64_t layers = 0;
+  int64_t page_tokens = 0;
+  int64_t head_tile_bytes = 0;  // k or v of one tile, layer and head
+  int64_t kv_heads = 0;
+  PagePool pool;
+
+  /// Absolute number of the page that holds a position. Chunks begin with a new page.
+  int64_t page_of(int64_t position) const;
+  /// First position of the chunk that holds `position`.
+  int64_t chunk_start(int64_t position) const {
+    return AttentionSpan{chunk_size}.first_visible(position);
+  }
+};
+
+/// One sequence in one layer: where its keys and values are.
+class KvSequenceView {
+ public:
+  KvSequenceView(const LayerKind& kind, int64_t layer, const PageTable& table, int64_t length)
+      : kind_(&kind), layer_(layer), table_(&table), length_(length) {}
+
+  /// Tokens that were committed.
+  int64_t length() const { return length_; }
+  /// True when the page of `position` is there.
+  bool holds(int64_t position) const;
+  /// The tile that holds `position`; token i of it is column i of k and row i of v. k is
+  /// [padded C, kTileTokens] and v [kTileTokens, padded C], in the layout's dtype. Only if holds().
+  std::byte* k_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head, 0); }
+  std::byte* v_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head, 1); }
+
+ private:
+  std::byte* tile(int64_t position, int64_t kv_head, int64_t which) const;
+
+  const LayerKind* kind_;
+  int64_t layer_;  // among those of its kind
+  const PageTable* table_;
+  int64_t length_;
+};
+
+class KvCache;
+
+/// One layer of a cache, as an attention op gets it. Valid as long as the cache.
+class KvLayerView {
+ public:
+  KvLayerView(const KvCache& cache, size_t kind, int64_t layer)
+      : cache_(&cache), kind_(kind), layer_(layer) {}
+
+  /// Throws UsageError when the cache has no such sequence.
+  KvSequenceView sequence(int64_t sequence) const;
+  const KvLayout& layout() const;
+  int64_t chunk_size() const;
+
+ private:
+  const KvCache* cache_;
+  size_t kind_;
+  int64_t layer_;
+};
+
+/// Keys and values of many sequences, in pages under one budget. Global layers keep all of a
+/// sequence, chunked layers the current chunk. Pages are counted by reference: a fork shares its
+/// parent's until one of them writes.
+///
+/// A step: prepare(batch), then each layer's paged_attention writes and reads, then commit(batch).
+/// Without the commit the lengths stay, and the step can be repeated. Not thread-safe.
+class KvCache {
+ public:
+  /// Throws UsageError for a layout that makes no sense.
+  KvCache(KvLayout layout, DevicePtr device,
+          int64_t max_bytes = std::numeric_limits<int64_t>::max());
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+
+  /// A new empty sequence. Handles are not used twice.
+  int64_t create();
+  /// A new sequence with the content of another; copies nothing.
+  int64_t fork(int64_t sequence);
+  /// Forgets a sequence.
+  void release(int64_t sequence);
+
+  /// Committed tokens.
+  int64_t length(int64_t sequence) const;
+  /// The longest prefix of at most `length` tokens that truncate() can cut to. It is less than
+  /// `length` when chunked layers no longer hold the chunk of that place; cutting to it and feeding
+  /// the tokens from there on again gives the exact state of `length` tokens, and is less than one
+  /// chunk of work.
+  int64_t restorable(int64_t sequence, int64_t length) const;
+  /// Cuts a sequence. Throws Error (naming what restorable() says) when the prefix is not whole.
+  void truncate(int64_t sequence, int64_t length);
+
+  /// Bytes that prepare(batch) would add; negative when it frees more.
+  int64_t bytes_to_prepare(const Batch& batch) const;
+  /// Makes the pages that the batch's segments write: new ones, and copies of shared ones. Each
+  /// segment continues its sequence (first_position is its length), and none comes twice. Throws
+  /// UsageError if not; Error, naming the bytes and leaving the cache as it was, when max_bytes
+  /// would be exceeded.
+  void prepare(const Batch& batch);
+  /// The batch's tokens are in all layers: lengths grow, and chunks that no later token sees go.
+  void commit(const Batch& batch);
+
+  KvLayerView layer(int64_t index) const;
+  const KvLayout& layout() const { return layout_; }
+  /// Bytes of pages in use, shared ones counted once.
+  int64_t bytes() const;
+  int64_t max_bytes() const { return max_bytes_; }
+
+ private:
+  friend class KvLayerView;
+  struct Sequence {
+    int64_t length = 0;
+    std::vector<PageTable> tables;  // one a kind
+  };
+  struct Place {
+    size_t kind;
+    int64_t layer;
+  };
+
+  const Sequence& find(int64_t sequence) const;
+  Sequence& find(int64_t sequence);
+  void check(const Batch& batch) const;
+  void prepare_segment(const Segment& segment);
+  void drop_before(Sequence& sequence, size_t kind, int64_t page);
+  void drop_from(Sequence& sequence, size_t kind, int64_t page);
+
+  KvLayout layout_;
+  int64_t max_bytes_;
+  std::vector<LayerKind> kinds_;
+  std::vector<Place> places_;  // of each layer
+  std::map<int64_t, Sequence> sequences_;
+  int64_t next_ = 0;
+};
+
+}  // namespace corral::kv

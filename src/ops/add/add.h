@@ -1,0 +1,14 @@
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace corral::ops {
+
+/// y = a + b, element by element.
+///
+/// a, b  f32, the same shape and device.
+/// Throws ShapeError when they differ, NotSupported for another dtype.
+/// Backward saves nothing: both inputs get dy.
+Tensor add(const Tensor& a, const Tensor& b);
+
+}  // namespace corral::ops

@@ -1,0 +1,196 @@
+#pragma once
+
+// Register tiles that the forward and the backward kernels share; for *_isa.cc files only.
+// Every element of a result is one chain of multiply-adds in a fixed order (of channels for a
+// score, of keys for a weighted sum), so its bits do not depend on which rows share its tile.
+
+#include "ops/attention/attention_kernel.h"
+#include "simd/vec.h"
+
+namespace corral::ops::CORRAL_ISA {
+
+using simd::CORRAL_ISA::F32;
+using simd::CORRAL_ISA::I32;
+using simd::CORRAL_ISA::kLanes;
+
+/// Rows in a tile. Six rows by kScoreVectors vectors of keys fill the registers: 32 with AVX-512,
+/// else 16.
+inline constexpr int kRowTile = 6;
+#if defined(__AVX512F__)
+inline constexpr int kTileVectors = 4;
+#else
+inline constexpr int kTileVectors = 2;
+#endif
+inline constexpr int kKeyVectors = static_cast<int>(kKeyTile) / kLanes;
+
+/// Plain arrays whose sizes are template parameters.
+template <class T, int N>
+using Array = T[static_cast<size_t>(N)];
+template <int R, int V>
+using Registers = F32[static_cast<size_t>(R)][static_cast<size_t>(V)];
+
+/// All lanes x. (0 + x would cost an addition: it is not x for x = -0.)
+inline F32 broadcast(float x) { return x - F32{}; }
+
+/// 0, 1, 2, ...
+inline I32 lane_numbers() {
+  I32 v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = i;
+  return v;
+}
+
+/// Lanes in another order: i from i ^ kDistance.
+template <int kDistance, class V>
+inline V cross(V v) {
+  constexpr int d = kDistance;
+  if constexpr (sizeof(V) == 64) {
+    return __builtin_shufflevector(v, v, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d, 4 ^ d, 5 ^ d, 6 ^ d, 7 ^ d,
+                                   8 ^ d, 9 ^ d, 10 ^ d, 11 ^ d, 12 ^ d, 13 ^ d, 14 ^ d, 15 ^ d);
+  } else if constexpr (sizeof(V) == 32) {
+    return __builtin_shufflevector(v, v, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d, 4 ^ d, 5 ^ d, 6 ^ d, 7 ^ d);
+  } else {
+    return __builtin_shufflevector(v, v, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d);
+  }
+}
+
+inline float max_of_lanes(F32 v) {
+  if constexpr (kLanes > 8) v = simd::CORRAL_ISA::max(v, cross<8 % kLanes>(v));
+  if constexpr (kLanes > 4) v = simd::CORRAL_ISA::max(v, cross<4 % kLanes>(v));
+  v = simd::CORRAL_ISA::max(v, cross<2>(v));
+  v = simd::CORRAL_ISA::max(v, cross<1>(v));
+  return v[0];
+}
+inline float sum_of_lanes(F32 v) {
+  if constexpr (kLanes > 8) v += cross<8 % kLanes>(v);
+  if constexpr (kLanes > 4) v += cross<4 % kLanes>(v);
+  v += cross<2>(v);
+  v += cross<1>(v);
+  return v[0];
+}
+
+/// simd::exp for x <= 0 (or NaN): what guards against overflow is left out.
+inline F32 exp_of_negative(F32 x) {
+  using simd::CORRAL_ISA::fma;
+  const F32 shifted = fma(x, broadcast(1.44269504f), broadcast(12582912.0f));
+  const F32 n = shifted - 12582912.0f;  // x / ln 2, rounded
+  F32 r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  F32 p = broadcast(1.9875691500e-4f);
+  p = fma(p, r, broadcast(1.3981999507e-3f));
+  p = fma(p, r, broadcast(8.3334519073e-3f));
+  p = fma(p, r, broadcast(4.1665795894e-2f));
+  p = fma(p, r, broadcast(1.6666665459e-1f));
+  p = fma(p, r, broadcast(5.0000001201e-1f));
+  p = fma(p, r * r, r) + 1.0f;
+  // The low bits of `shifted` hold n. A product, so that NaN stays NaN.
+  const F32 power = reinterpret_cast<F32>((reinterpret_cast<I32>(shifted) << 23) + (127 << 23));
+  return x < -87.3f ? F32{} : p * power;
+}
+
+/// s[r, 64] = x[r] . k[:, 64] for the first `vectors` vectors of keys, R rows of x.
+template <int R, int V>
+inline void score_tile(const float* const* x, const float* k, int64_t C, float* s) {
+  Array<const float*, R> row;
+  Registers<R, V> sum;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    row[r] = x[r];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[r][v] = F32{};
+  }
+  for (int64_t c = 0; c < C; ++c) {
+    Array<F32, V> keys;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) keys[v] = simd::CORRAL_ISA::load(k + c * kKeyTile + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const F32 channel = broadcast(row[r][c]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        sum[r][v] = simd::CORRAL_ISA::fma(channel, keys[v], sum[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) simd::CORRAL_ISA::store(s + r * kKeyTile + v * kLanes, sum[r][v]);
+  }
+}
+
+template <int R>
+inline void score_rows(const float* const* x, const float* k, int64_t C, int64_t vectors,
+                       float* s) {
+  int64_t v = 0;
+  for (; v + kTileVectors <= vectors; v += kTileVectors) {
+    score_tile<R, kTileVectors>(x, k + v * kLanes, C, s + v * kLanes);
+  }
+  k += v * kLanes;
+  s += v * kLanes;
+  const int64_t left = vectors - v;
+  if (left == 1) score_tile<R, 1>(x, k, C, s);
+  if constexpr (kTileVectors > 2) {
+    if (left == 2) score_tile<R, 2>(x, k, C, s);
+    if (left == 3) score_tile<R, 3>(x, k, C, s);
+  }
+}
+
+/// y[r] = y[r] * factor[r] + sum over keys j of w[r, j] * rows[j], V vectors wide. n keys.
+template <int R, int V>
+inline void weigh_tile(const float* w, const float* rows, int64_t stride, int64_t n,
+                       const float* factor, float* const* y, int64_t column) {
+  Registers<R, V> sum;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      sum[r][v] = simd::CORRAL_ISA::load(y[r] + column + v * kLanes) * broadcast(factor[r]);
+    }
+  }
+  const float* at = rows + column;
+  for (int64_t j = 0; j < n; ++j, at += stride) {
+    Array<F32, V> value;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) value[v] = simd::CORRAL_ISA::load(at + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const F32 weight = broadcast(w[r * kKeyTile + j]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        sum[r][v] = simd::CORRAL_ISA::fma(weight, value[v], sum[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      simd::CORRAL_ISA::store(y[r] + column + v * kLanes, sum[r][v]);
+    }
+  }
+}
+
+/// w[R, kKeyTile], already at the first key; rows: n rows of C floats.
+template <int R>
+inline void weigh_rows(const float* w, const float* rows, int64_t stride, int64_t n,
+                       const float* factor, float* const* y, int64_t C) {
+  const int64_t vectors = C / kLanes;
+  int64_t v = 0;
+  for (; v + kTileVectors <= vectors; v += kTileVectors) {
+    weigh_tile<R, kTileVectors>(w, rows, stride, n, factor, y, v * kLanes);
+  }
+  const int64_t left = vectors - v;
+  if (left == 1) weigh_tile<R, 1>(w, rows, stride, n, factor, y, v * kLanes);
+  if constexpr (kTileVectors > 2) {
+    if (left == 2) weigh_tile<R, 2>(w, rows, stride, n, factor, y, v * kLanes);
+    if (left == 3) weigh_tile<R, 3>(w, rows, stride, n, factor, y, v * kLanes);
+  }
+}
+
+/// How many of a tile's keys a row sees: those up to position `last`.
+inline int64_t visible_keys(int64_t last, int64_t first) {
+  const int64_t n = last - first + 1;
+  return n < 0 ? 0 : n > kKeyTile ? kKeyTile : n;
+}
+
+}  // namespace corral::ops::CORRAL_ISA

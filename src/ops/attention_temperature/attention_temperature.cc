@@ -1,0 +1,70 @@
+#include "ops/attention_temperature/attention_temperature.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "autograd/tape.h"
+
+namespace corral::ops {
+namespace {
+
+constexpr int64_t kGrain = 1 << 14;  // elements
+
+Tensor scale_rows(const Tensor& x, const std::vector<float>& factors) {
+  Tensor y = empty_like(x);
+  const auto rows = static_cast<int64_t>(factors.size());
+  const int64_t D = x.numel() / rows;
+  const float* from = x.data<float>();
+  auto* to = y.mutable_data<float>();
+  x.device()->threads().parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, D)),
+                                     [&](int64_t begin, int64_t end) {
+                                       for (int64_t t = begin; t < end; ++t) {
+                                         const float factor = factors[static_cast<size_t>(t)];
+                                         for (int64_t d = t * D; d < (t + 1) * D; ++d)
+                                           to[d] = from[d] * factor;
+                                       }
+                                     });
+  return y;
+}
+
+}  // namespace
+
+float attention_temperature_factor(int64_t position, float attn_scale, float floor_scale) {
+  const double steps =
+      std::floor(static_cast<double>(position + 1) / static_cast<double>(floor_scale));
+  return static_cast<float>(1 + static_cast<double>(attn_scale) * std::log1p(steps));
+}
+
+Tensor attention_temperature(const Tensor& q_THC, std::span<const int64_t> positions,
+                             float attn_scale, float floor_scale) {
+  if (q_THC.rank() == 0 || q_THC.dim(0) != static_cast<int64_t>(positions.size())) {
+    throw ShapeError(str("attention_temperature: q is ", q_THC.shape(), ", got ", positions.size(),
+                         " positions"));
+  }
+  if (q_THC.dtype() != DType::kF32) {
+    throw NotSupported(str("attention_temperature: q is ", q_THC.dtype(), ", needs f32"));
+  }
+  if (!(floor_scale >= 1) || !std::isfinite(attn_scale)) {
+    throw UsageError(str("attention_temperature: floor_scale ", floor_scale, ", attn_scale ",
+                         attn_scale, "; needs at least 1 and a finite number"));
+  }
+  std::vector<float> factors;
+  factors.reserve(positions.size());
+  bool all_one = true;
+  for (const int64_t position : positions) {
+    if (position < 0) {
+      throw UsageError(str("attention_temperature: position ", position, " is negative"));
+    }
+    factors.push_back(attention_temperature_factor(position, attn_scale, floor_scale));
+    all_one = all_one && factors.back() == 1.0f;
+  }
+  if (all_one) return q_THC;
+  const Tensor y_THC = scale_rows(q_THC, factors);
+  return autograd::record("attention_temperature", {q_THC}, y_THC,
+                          [factors](const Tensor& dy_THC, autograd::GradientSink& sink) {
+                            sink.add(0, scale_rows(dy_THC, factors));
+                          });
+}
+
+}  // namespace corral::ops

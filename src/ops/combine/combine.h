@@ -1,0 +1,17 @@
+#pragma once
+
+#include "ops/route/route.h"
+#include "tensor/tensor.h"
+
+namespace corral::ops {
+
+/// Brings the experts' rows back to their tokens:
+///
+///     y[t, :] = sum over the rows n of token t, in the order of its experts, of rows[n, :]
+///
+/// rows_ND  [N, D]  f32, in the order of the routing's rows (ShapeError otherwise).
+/// Returns [T, D]. The sum has a fixed order: the same bits for any number of threads.
+/// Backward saves nothing but the routing: drows[n] = dy[token of row n].
+Tensor combine(const Tensor& rows_ND, const RoutingPtr& routing);
+
+}  // namespace corral::ops

@@ -1,0 +1,83 @@
+#include "ops/grouped_linear/grouped_linear.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "ops/linear/linear_products.h"
+
+namespace corral::ops {
+namespace {
+
+void check_offsets(std::span<const int64_t> offsets, int64_t E, int64_t N) {
+  if (std::ssize(offsets) != E + 1) {
+    throw ShapeError(
+        str("grouped_linear: ", offsets.size(), " offsets, ", E, " experts need ", E + 1));
+  }
+  if (offsets.front() != 0 || offsets.back() != N ||
+      !std::is_sorted(offsets.begin(), offsets.end())) {
+    throw ShapeError(str("grouped_linear: offsets must ascend from 0 to ", N));
+  }
+}
+
+/// product(e, rows) of every expert that has rows.
+template <class MakeProduct>
+std::vector<Product> products_of(std::span<const int64_t> offsets, const MakeProduct& product) {
+  std::vector<Product> products;
+  products.reserve(offsets.size() - 1);
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const RowRange rows = {offsets[e], offsets[e + 1]};
+    if (rows.begin < rows.end) products.push_back(product(static_cast<int64_t>(e), rows));
+  }
+  return products;
+}
+
+}  // namespace
+
+Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
+                      std::span<const int64_t> offsets, quant::Precision precision) {
+  check_linear("grouped_linear", x_NK, w);
+  if (x_NK.rank() != 2)
+    throw ShapeError(str("grouped_linear: x is ", x_NK.shape(), ", needs [N, K]"));
+  check_offsets(offsets, w.count, x_NK.dim(0));
+
+  Tensor y_NF({x_NK.dim(0), w.out_features}, DType::kF32, x_NK.device());
+  matmul(
+      *x_NK.device(),
+      products_of(offsets, [&](int64_t e,
+                               RowRange rows) { return forward_product(x_NK, w, y_NF, e, rows); }),
+      precision);
+  if (!autograd::recording({x_NK, w.data})) return y_NF;
+
+  // dx = dy W[e];   dW[e] += dy^T x
+  auto backward = [x_NK = x_NK.detach(), w, precision,
+                   offsets = std::vector<int64_t>(offsets.begin(), offsets.end())](
+                      const Tensor& dy_NF, autograd::GradientSink& sink) {
+    Device& device = *dy_NF.device();
+    if (sink.needs(0)) {
+      Tensor dx_NK = empty_like(x_NK);
+      matmul(device,
+             products_of(offsets,
+                         [&](int64_t e, RowRange rows) {
+                           return input_gradient_product("grouped_linear", dy_NF, w, dx_NK, e,
+                                                         rows);
+                         }),
+             precision);
+      sink.add(0, dx_NK);
+    }
+    if (sink.needs(1)) {
+      Tensor dw = sink.into(1, w.data.shape(), dy_NF.device());
+      matmul(device,
+             products_of(offsets,
+                         [&](int64_t e, RowRange rows) {
+                           return weight_gradient_product("grouped_linear", dy_NF, x_NK, w, dw, e,
+                                                          rows);
+                         }),
+             precision);
+    }
+  };
+  return autograd::record("grouped_linear", {x_NK, w.data}, y_NF, backward);
+}
+
+}  // namespace corral::ops

@@ -1,0 +1,35 @@
+#include "ops/linear/linear.h"
+
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "ops/linear/linear_products.h"
+
+namespace corral::ops {
+
+Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision precision) {
+  check_linear("linear", x_TK, w);
+  if (w.count != 1) {
+    throw ShapeError(str("linear: w is a stack of ", w.count, " matrices, needs one"));
+  }
+  Tensor y_TN(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
+  matmul(*x_TK.device(), forward_product(x_TK, w, y_TN, 0, {0, rows_of(x_TK)}), precision);
+
+  // dx = dy W;   dW += dy^T x
+  auto backward = [x_TK = x_TK.detach(), w, precision](const Tensor& dy_TN,
+                                                       autograd::GradientSink& sink) {
+    Device& device = *dy_TN.device();
+    const RowRange all = {0, rows_of(x_TK)};
+    if (sink.needs(0)) {
+      Tensor dx_TK = empty_like(x_TK);
+      matmul(device, input_gradient_product("linear", dy_TN, w, dx_TK, 0, all), precision);
+      sink.add(0, dx_TK);
+    }
+    if (sink.needs(1)) {
+      Tensor dw = sink.into(1, w.data.shape(), dy_TN.device());
+      matmul(device, weight_gradient_product("linear", dy_TN, x_TK, w, dw, 0, all), precision);
+    }
+  };
+  return autograd::record("linear", {x_TK, w.data}, y_TN, backward);
+}
+
+}  // namespace corral::ops

@@ -1,0 +1,124 @@
+#include "ops/linear/linear_products.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+
+namespace corral::ops {
+namespace {
+
+MatrixView rows_view(const Tensor& x, RowRange rows) {
+  const int64_t width = x.dim(-1);
+  return {
+      x.data<float>() + rows.begin * width, DType::kF32, rows.end - rows.begin, width, width, 1};
+}
+
+/// Matrix `index` of the stack, [N, K].
+MatrixView weight_view(const quant::LinearWeight& w, int64_t index) {
+  const int64_t offset = w.offset + index * w.stride_count;
+  const DType dtype = w.data.dtype();
+  const std::byte* data =
+      w.data.data<std::byte>() + offset / block_elements(dtype) * block_bytes(dtype);
+  return {data, dtype, w.out_features, w.in_features, w.stride_out, w.stride_in};
+}
+
+void check_gradient(const char* op, const quant::LinearWeight& w) {
+  if (block_elements(w.data.dtype()) != 1) {
+    throw NotSupported(str(op, ": no gradient through ", w.data.dtype(), " weights"));
+  }
+}
+
+/// The largest index of `count` steps of `stride` elements, or -1 when it is beyond `limit`.
+int64_t last_index(int64_t count, int64_t stride, int64_t limit) {
+  if (count <= 1) return 0;
+  if (stride < 0 || (stride > 0 && count - 1 > limit / stride)) return -1;
+  return (count - 1) * stride;
+}
+
+bool fits(const quant::LinearWeight& w) {
+  if (w.count < 0 || w.out_features < 0 || w.in_features < 0 || w.offset < 0) return false;
+  if (w.count == 0 || w.out_features == 0 || w.in_features == 0) return true;
+  int64_t room = w.data.numel() - 1 - w.offset;
+  const std::array<std::array<int64_t, 2>, 3> axes = {
+      {{w.count, w.stride_count}, {w.out_features, w.stride_out}, {w.in_features, w.stride_in}}};
+  for (const auto& axis : axes) {
+    if (room < 0) return false;
+    const int64_t last = last_index(axis[0], axis[1], room);
+    if (last < 0) return false;
+    room -= last;
+  }
+  return room >= 0;
+}
+
+bool whole_blocks(const quant::LinearWeight& w) {
+  const int64_t block = block_elements(w.data.dtype());
+  return block == 1 ||
+         (w.stride_in == 1 && w.in_features % block == 0 && w.stride_out % block == 0 &&
+          w.stride_count % block == 0 && w.offset % block == 0);
+}
+
+}  // namespace
+
+int64_t rows_of(const Tensor& x) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.dim(axis);
+  return rows;
+}
+
+void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w) {
+  if (x.dtype() != DType::kF32) throw NotSupported(str(op, ": x is ", x.dtype(), ", needs f32"));
+  if (x.rank() == 0) throw ShapeError(str(op, ": x is a scalar, needs a last axis"));
+  if (x.dim(-1) != w.in_features) {
+    throw ShapeError(
+        str(op, ": x is ", x.shape(), ", w needs ", w.in_features, " in the last axis"));
+  }
+  if (!fits(w)) {
+    throw ShapeError(str(op, ": w of ", w.count, " x ", w.out_features, " x ", w.in_features,
+                         " does not lie in its data ", w.data.shape()));
+  }
+  if (!whole_blocks(w)) {
+    throw ShapeError(str(op, ": rows of a ", w.data.dtype(), " weight must be whole blocks"));
+  }
+}
+
+Shape output_shape(const Tensor& x, int64_t N) {
+  std::array<int64_t, Shape::kMaxRank> dims{};
+  const auto rank = static_cast<size_t>(x.rank());
+  std::copy_n(x.shape().dims().begin(), rank, dims.begin());
+  dims.at(rank - 1) = N;
+  return Shape(std::span<const int64_t>(dims.data(), rank));
+}
+
+Product forward_product(const Tensor& x, const quant::LinearWeight& w, Tensor& y, int64_t index,
+                        RowRange rows) {
+  const int64_t N = w.out_features;
+  return {.a_MK = rows_view(x, rows),
+          .b_NK = weight_view(w, index),
+          .c_MN = {y.mutable_data<float>() + rows.begin * N, rows.end - rows.begin, N, N, 1},
+          .accumulate = false};
+}
+
+Product input_gradient_product(const char* op, const Tensor& dy, const quant::LinearWeight& w,
+                               Tensor& dx, int64_t index, RowRange rows) {
+  check_gradient(op, w);
+  const int64_t K = w.in_features;
+  return {.a_MK = rows_view(dy, rows),
+          .b_NK = weight_view(w, index).transposed(),
+          .c_MN = {dx.mutable_data<float>() + rows.begin * K, rows.end - rows.begin, K, K, 1},
+          .accumulate = false};
+}
+
+Product weight_gradient_product(const char* op, const Tensor& dy, const Tensor& x,
+                                const quant::LinearWeight& w, Tensor& dw, int64_t index,
+                                RowRange rows) {
+  check_gradient(op, w);
+  const int64_t offset = w.offset + index * w.stride_count;
+  return {.a_MK = rows_view(dy, rows).transposed(),
+          .b_NK = rows_view(x, rows).transposed(),
+          .c_MN = {dw.mutable_data<float>() + offset, w.out_features, w.in_features, w.stride_out,
+                   w.stride_in},
+          .accumulate = true};
+}
+
+}  // namespace corral::ops

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "ops/matmul/matmul.h"
+#include "quant/linear_weight.h"
+#include "tensor/tensor.h"
+
+namespace corral::ops {
+
+// The three matrix products of a linear layer, shared by linear and grouped_linear. `index` is the
+// matrix of the stack, rows the rows of x and y that it applies to.
+
+struct RowRange {
+  int64_t begin;
+  int64_t end;
+};
+
+/// Rows of a tensor taken as a matrix over its last axis.
+int64_t rows_of(const Tensor& x);
+
+/// Throws as linear's and grouped_linear's contracts say; `op` names the caller.
+void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w);
+
+/// The shape of x with N for the last axis.
+Shape output_shape(const Tensor& x, int64_t N);
+
+/// y = x W^T
+Product forward_product(const Tensor& x, const quant::LinearWeight& w, Tensor& y, int64_t index,
+                        RowRange rows);
+/// dx = dy W; throws NotSupported for a quantized w.
+Product input_gradient_product(const char* op, const Tensor& dy, const quant::LinearWeight& w,
+                               Tensor& dx, int64_t index, RowRange rows);
+/// dW += dy^T x, dW in the layout of w; throws NotSupported for a quantized w.
+Product weight_gradient_product(const char* op, const Tensor& dy, const Tensor& x,
+                                const quant::LinearWeight& w, Tensor& dw, int64_t index,
+                                RowRange rows);
+
+}  // namespace corral::ops

@@ -1,0 +1,214 @@
+#include "ops/matmul/matmul.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "ops/matmul/matmul_kernel.h"
+#include "simd/isa.h"
+
+namespace corral::ops {
+namespace {
+
+// Multiply-adds below which a second thread costs more than it saves.
+constexpr double kSerialWork = 1 << 15;
+// Multiply-adds of a piece that pay for packing its share of B anew.
+constexpr double kPieceWork = 1 << 24;
+
+Element element_of(const MatrixView& view) {
+  switch (view.dtype) {
+    case DType::kF32:
+      return Element::kF32;
+    case DType::kF16:
+      return Element::kF16;
+    case DType::kBF16:
+      return Element::kBF16;
+    default:
+      throw NotSupported(str("matmul: no product of ", view.dtype, " matrices"));
+  }
+}
+
+void check(const Product& p) {
+  if (p.a_MK.cols != p.b_NK.cols || p.c_MN.rows != p.a_MK.rows || p.c_MN.cols != p.b_NK.rows) {
+    throw ShapeError(str("matmul: [", p.a_MK.rows, ", ", p.a_MK.cols, "] times [", p.b_NK.rows,
+                         ", ", p.b_NK.cols, "]^T does not give [", p.c_MN.rows, ", ", p.c_MN.cols,
+                         "]"));
+  }
+}
+
+int64_t part_count(int64_t whole, int64_t grain) { return (whole + grain - 1) / grain; }
+
+double work_of(const Product& p) {
+  return static_cast<double>(p.c_MN.rows) * static_cast<double>(p.c_MN.cols) *
+         static_cast<double>(p.a_MK.cols);
+}
+
+Piece whole_piece(const Product& p, quant::Precision precision) {
+  const auto factor = [](const MatrixView& view) {
+    return Factor{view.data, element_of(view), view.row_stride, view.col_stride};
+  };
+  Piece piece{.a = factor(p.a_MK),
+              .b = factor(p.b_NK),
+              .c = p.c_MN.data,
+              .c_row_stride = p.c_MN.row_stride,
+              .c_col_stride = p.c_MN.col_stride,
+              .m = p.c_MN.rows,
+              .n = p.c_MN.cols,
+              .k = p.a_MK.cols,
+              .accumulate = p.accumulate,
+              .bf16 = precision == quant::Precision::kBF16};
+  // Tiles are stored along the columns of C; the exchanged product is the same chains of the same
+  // multiply-adds.
+  if (piece.c_col_stride != 1 && piece.c_row_stride == 1) {
+    std::swap(piece.a, piece.b);
+    std::swap(piece.m, piece.n);
+    std::swap(piece.c_row_stride, piece.c_col_stride);
+  }
+  return piece;
+}
+
+/// How a product is cut: `rows` times `cols` pieces, of which the last may be shorter.
+struct Cut {
+  int64_t rows = 1;
+  int64_t cols = 1;
+  int64_t rows_each = 0;
+  int64_t cols_each = 0;
+
+  int64_t pieces() const { return rows * cols; }
+};
+
+// Every cut along rows packs all of B once more, every cut along columns all of A: the longer side
+// is cut first.
+Cut cut(const Piece& p, int64_t pieces, const MatmulKernel& kernel) {
+  const int64_t most_rows = part_count(p.m, kernel.tile_rows);
+  const int64_t most_cols = part_count(p.n, kernel.lanes);
+  Cut cut;
+  if (p.m > p.n) {
+    cut.rows = std::min(pieces, most_rows);
+    cut.cols = std::min(part_count(pieces, cut.rows), most_cols);
+  } else {
+    cut.cols = std::min(pieces, most_cols);
+    cut.rows = std::min(part_count(pieces, cut.cols), most_rows);
+  }
+  cut.rows_each = part_count(most_rows, cut.rows) * kernel.tile_rows;
+  cut.cols_each = part_count(most_cols, cut.cols) * kernel.lanes;
+  cut.rows = part_count(p.m, cut.rows_each);
+  cut.cols = part_count(p.n, cut.cols_each);
+  return cut;
+}
+
+Piece piece_at(const Piece& whole, const Cut& cut, int64_t index) {
+  const int64_t row = index / cut.cols * cut.rows_each;
+  const int64_t col = index % cut.cols * cut.cols_each;
+  const auto at = [](Factor& factor, int64_t rows) {
+    const int64_t width = factor.element == Element::kF32 ? 4 : 2;
+    factor.data = static_cast<const std::byte*>(factor.data) + rows * factor.row_stride * width;
+  };
+  Piece piece = whole;
+  at(piece.a, row);
+  at(piece.b, col);
+  piece.c += row * whole.c_row_stride + col * whole.c_col_stride;
+  piece.m = std::min(cut.rows_each, whole.m - row);
+  piece.n = std::min(cut.cols_each, whole.n - col);
+  return piece;
+}
+
+void zero(const MutableMatrix& c) {
+  for (int64_t i = 0; i < c.rows; ++i) {
+    for (int64_t j = 0; j < c.cols; ++j) c.data[i * c.row_stride + j * c.col_stride] = 0;
+  }
+}
+
+const MatmulKernel& kernel_of(const Device& device) {
+  return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul);
+}
+
+/// Memory of the device for the length of a call.
+class Scratch {
+ public:
+  Scratch(Device& device, int64_t size_bytes)
+      : device_(device), size_bytes_(size_bytes), data_(device.allocate(size_bytes)) {}
+  ~Scratch() { device_.release(data_, size_bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  std::byte* data() const { return data_; }
+
+ private:
+  Device& device_;
+  int64_t size_bytes_;
+  std::byte* data_;
+};
+
+/// A product and the number of its first piece among all.
+struct Job {
+  Piece whole;
+  Cut cut;
+  int64_t first;
+};
+
+}  // namespace
+
+void matmul(Device& device, std::span<const Product> products, quant::Precision precision) {
+  const MatmulKernel& kernel = kernel_of(device);
+  const int threads = device.threads().size();
+  double total = 0;
+  for (const Product& p : products) {
+    check(p);
+    total += work_of(p);
+  }
+  const bool serial = threads == 1 || total < kSerialWork;
+  const double target = std::min(total / threads, std::max(kPieceWork, total / threads / 8));
+
+  const Scratch list(device, static_cast<int64_t>(sizeof(Job) * products.size()));
+  auto* const jobs = reinterpret_cast<Job*>(list.data());
+  int64_t count = 0;
+  int64_t pieces = 0;
+  int64_t scratch_bytes = 0;
+  for (const Product& p : products) {
+    if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
+    if (p.a_MK.cols == 0) {
+      if (!p.accumulate) zero(p.c_MN);
+      continue;
+    }
+    Job job{.whole = whole_piece(p, precision), .cut = {}, .first = pieces};
+    job.cut = cut(job.whole, serial ? 1 : std::max<int64_t>(1, std::llround(work_of(p) / target)),
+                  kernel);
+    scratch_bytes =
+        std::max(scratch_bytes, kernel.scratch_bytes(std::min(job.whole.m, job.cut.rows_each)));
+    pieces += job.cut.pieces();
+    std::construct_at(jobs + count++, job);
+  }
+  if (pieces == 0) return;
+
+  const int64_t workers = serial ? 1 : std::min<int64_t>(threads, pieces);
+  const Scratch scratch(device, workers * scratch_bytes);
+  std::atomic<int64_t> next{0};
+  const auto work = [&](int member) {
+    if (member >= workers) return;
+    std::byte* const own = scratch.data() + member * scratch_bytes;
+    const Job* job = jobs;
+    for (int64_t i = next++; i < pieces; i = next++) {
+      while (i >= job->first + job->cut.pieces()) ++job;
+      kernel.multiply(piece_at(job->whole, job->cut, i - job->first), own);
+    }
+  };
+  if (workers == 1) {
+    work(0);
+  } else {
+    device.threads().run(work);
+  }
+}
+
+void matmul(Device& device, const Product& product, quant::Precision precision) {
+  matmul(device, std::span<const Product>(&product, 1), precision);
+}
+
+void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
+            const MutableMatrix& c_MN, bool accumulate, quant::Precision precision) {
+  matmul(device, {.a_MK = a_MK, .b_NK = b_NK, .c_MN = c_MN, .accumulate = accumulate}, precision);
+}
+
+}  // namespace corral::ops

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "quant/linear_weight.h"
+#include "tensor/tensor.h"
+
+namespace corral::ops {
+
+/// A read-only matrix anywhere in memory; strides in elements. dtype: f32, f16, bf16, or blocks
+/// (then col_stride is 1 and a row is whole blocks).
+struct MatrixView {
+  const void* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+  int64_t col_stride = 1;
+
+  /// The same matrix with rows and columns exchanged.
+  MatrixView transposed() const { return {data, dtype, cols, rows, col_stride, row_stride}; }
+};
+
+/// An f32 matrix to write into.
+struct MutableMatrix {
+  float* data = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+  int64_t col_stride = 1;
+};
+
+/// C[M, N] = A[M, K] B[N, K]^T, or C += with accumulate.
+struct Product {
+  MatrixView a_MK;  // f32
+  MatrixView b_NK;  // any weight type
+  MutableMatrix c_MN;
+  bool accumulate = false;
+};
+
+/// Computes the product. A is f32; B any weight type.
+/// Every element of C is one chain of K fused multiply-adds in the order of K (bf16: of pairs of K;
+/// from C's value when accumulating), so its bits depend on its row of A and its row of B only: not
+/// on M, N, the strides or the threads. The portable kernels round product and sum apart, and those
+/// without bf16 instructions multiply operands rounded to bf16 as f32: the bits depend on the
+/// instruction set. vdpbf16ps of AVX-512 takes denormal operands and results for zero.
+/// K = 0 gives zeros (or leaves C). Memory of A or B is not touched when C is empty.
+/// Throws ShapeError when sizes differ, NotSupported when A or B has no kernel.
+void matmul(Device& device, const Product& product, quant::Precision precision);
+void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
+            const MutableMatrix& c_MN, bool accumulate, quant::Precision precision);
+
+/// Computes many products of which no two write the same place, all threads sharing all the work.
+void matmul(Device& device, std::span<const Product> products, quant::Precision precision);
+
+}  // namespace corral::ops

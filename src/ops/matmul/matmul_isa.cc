@@ -1,0 +1,213 @@
+// Matrix products in the manner of Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+// multiplication": a tile of C stays in registers while k runs, a block of A in the level-2 cache,
+// a panel of B streams through. Vectors run along the columns of C, so that each element is one
+// chain of multiply-adds in the order of k whatever the tile it falls into.
+
+#include "ops/matmul/matmul_kernel.h"
+#include "ops/matmul/matmul_pack.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+using simd::CORRAL_ISA::load;
+using simd::CORRAL_ISA::max;
+using simd::CORRAL_ISA::min;
+using simd::CORRAL_ISA::store;
+
+// Accumulators, a vector row of B and a broadcast of A fill the vector registers: 32 with AVX-512,
+// else 16.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 12;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 6;
+#else
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileVectors = 2;
+constexpr int64_t kPanelColumns = kTileVectors * kLanes;
+
+constexpr int64_t kDepth = 256;             // units of k in a block
+constexpr int64_t kRowUnits = kDepth + 16;  // row stride of packed A: not a power of two
+constexpr int64_t kBlockRows = 8 * 12;      // rows of A in a block
+constexpr int64_t kBlockColumns = 512;      // columns of B in a block when A has several
+
+/// C[R, V vectors] of one tile: from zero, or from what is in C. a has row stride kRowUnits.
+template <class Math, int R, int V>
+void tile(const uint32_t* a, const uint32_t* b, int64_t units, float* c, int64_t c_stride,
+          bool from_c) {
+  F32 sum[static_cast<size_t>(R)][static_cast<size_t>(V)];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sum[r][v] = from_c ? load(c + r * c_stride + v * kLanes) : F32{};
+  }
+  for (int64_t u = 0; u < units; ++u) {
+    U32 b_row[static_cast<size_t>(V)];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) b_row[v] = load<U32>(b + (u * V + v) * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const uint32_t a_unit = a[r * kRowUnits + u];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sum[r][v] = Math::madd(a_unit, b_row[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) store(c + r * c_stride + v * kLanes, sum[r][v]);
+  }
+}
+
+using Tile = void (*)(const uint32_t* a, const uint32_t* b, int64_t units, float* c,
+                      int64_t c_stride, bool from_c);
+
+/// The tile of `rows` rows, 1 to kTileRows.
+template <class Math, int V, int R = kTileRows>
+Tile tile_of(int64_t rows) {
+  if constexpr (R > 1) {
+    if (rows < R) return tile_of<Math, V, R - 1>(rows);
+  }
+  return tile<Math, R, V>;
+}
+
+/// A tile that C does not hold whole or not in rows: computed aside.
+template <class Math, int V>
+void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units, int64_t row,
+               int64_t col, int64_t rows, bool from_c) {
+  float aside[kTileRows * kPanelColumns] = {};
+  const int64_t cols = min(int64_t{V} * kLanes, p.n - col);
+  float* c = p.c + row * p.c_row_stride + col * p.c_col_stride;
+  if (from_c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t j = 0; j < cols; ++j) {
+        aside[r * kPanelColumns + j] = c[r * p.c_row_stride + j * p.c_col_stride];
+      }
+    }
+  }
+  tile_of<Math, V>(rows)(a, b, units, aside, kPanelColumns, from_c);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < cols; ++j) {
+      c[r * p.c_row_stride + j * p.c_col_stride] = aside[r * kPanelColumns + j];
+    }
+  }
+}
+
+/// Rows [row, row + rows) of C times the V vectors of columns from col, for one block of k.
+template <class Math, int V>
+void panel_times_rows(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units,
+                      int64_t row, int64_t col, int64_t rows, bool from_c) {
+  if (p.c_col_stride == 1 && col + V * kLanes <= p.n) {
+    tile_of<Math, V>(rows)(a, b, units, p.c + row * p.c_row_stride + col, p.c_row_stride, from_c);
+  } else {
+    edge_tile<Math, V>(p, a, b, units, row, col, rows, from_c);
+  }
+}
+
+struct Block {
+  int64_t row;
+  int64_t rows;
+  int64_t col;
+  int64_t cols;
+  int64_t first;  // unit
+  int64_t units;
+};
+
+/// One block of C from packed A and packed panels of B.
+template <class Math>
+void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b) {
+  const bool from_c = p.accumulate || block.first > 0;
+  const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
+  for (int64_t r = 0; r < block.rows; r += kTileRows) {
+    const int64_t rows = min(int64_t{kTileRows}, block.rows - r);
+    for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
+      const uint32_t* panel = b + j * depth;
+      if (block.cols - j > kLanes) {
+        panel_times_rows<Math, 2>(p, a + r * kRowUnits, panel, block.units, block.row + r,
+                                  block.col + j, rows, from_c);
+      } else {
+        panel_times_rows<Math, 1>(p, a + r * kRowUnits, panel, block.units, block.row + r,
+                                  block.col + j, rows, from_c);
+      }
+    }
+  }
+}
+
+template <class Reader>
+void pack_columns(const Reader& from, const Block& block, uint32_t* to) {
+  const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
+  for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
+    const int64_t vectors = block.cols - j > kLanes ? 2 : 1;
+    pack_panel(from, block.col + j, vectors, block.first, block.units, to + j * depth);
+  }
+}
+
+template <class Math, class EA, class EB>
+void multiply_as(const Piece& p, std::byte* scratch) {
+  const UnitReader<Math, EA> a_from(p.a, p.m, p.k);
+  const UnitReader<Math, EB> b_from(p.b, p.n, p.k);
+  auto* a = reinterpret_cast<uint32_t*>(scratch);
+  uint32_t* b = a + min(p.m, kBlockRows) * kRowUnits;
+  const bool one_block = p.m <= kBlockRows;
+  const int64_t columns = one_block ? kPanelColumns : kBlockColumns;
+  const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
+  Block block{};
+  for (block.first = 0; block.first < units; block.first += kDepth) {
+    block.units = min(kDepth, units - block.first);
+    if (one_block) pack_rows(a_from, 0, p.m, block.first, block.units, kRowUnits, a);
+    for (block.col = 0; block.col < p.n; block.col += columns) {
+      block.cols = min(columns, p.n - block.col);
+      pack_columns(b_from, block, b);
+      for (block.row = 0; block.row < p.m; block.row += kBlockRows) {
+        block.rows = min(kBlockRows, p.m - block.row);
+        if (!one_block) {
+          pack_rows(a_from, block.row, block.rows, block.first, block.units, kRowUnits, a);
+        }
+        multiply_block<Math>(p, block, a, b);
+      }
+    }
+  }
+}
+
+template <class Math, class EA>
+void multiply_with(const Piece& p, std::byte* scratch) {
+  switch (p.b.element) {
+    case Element::kF32:
+      return multiply_as<Math, EA, F32Element>(p, scratch);
+    case Element::kF16:
+      return multiply_as<Math, EA, F16Element>(p, scratch);
+    case Element::kBF16:
+      return multiply_as<Math, EA, BF16Element>(p, scratch);
+  }
+}
+
+template <class Math>
+void multiply_in(const Piece& p, std::byte* scratch) {
+  switch (p.a.element) {
+    case Element::kF32:
+      return multiply_with<Math, F32Element>(p, scratch);
+    case Element::kF16:
+      return multiply_with<Math, F16Element>(p, scratch);
+    case Element::kBF16:
+      return multiply_with<Math, BF16Element>(p, scratch);
+  }
+}
+
+void multiply(const Piece& p, std::byte* scratch) {
+  if (p.bf16) {
+    multiply_in<BF16Math>(p, scratch);
+  } else {
+    multiply_in<F32Math>(p, scratch);
+  }
+}
+
+int64_t scratch_bytes(int64_t m) {
+  const int64_t columns = m <= kBlockRows ? kPanelColumns : kBlockColumns;
+  return 4 * (min(m, kBlockRows) * kRowUnits + columns * kDepth);
+}
+
+}  // namespace
+
+const MatmulKernel kMatmul = {kTileRows, kLanes, scratch_bytes, multiply};
+
+}  // namespace corral::ops::CORRAL_ISA

@@ -1,0 +1,54 @@
+#pragma once
+
+// What matmul.cc hands to the kernels of each instruction set; plain data, so that *_isa.cc files
+// may include it (simd/vec.h).
+
+#include <cstddef>
+#include <cstdint>
+
+namespace corral::ops {
+
+enum class Element : uint8_t { kF32, kF16, kBF16 };
+
+/// One factor of a product: rows of k elements, anywhere in memory; strides in elements.
+struct Factor {
+  const void* data = nullptr;
+  Element element = Element::kF32;
+  int64_t row_stride = 0;
+  int64_t k_stride = 0;
+};
+
+/// One piece of work for one thread: C[m, n] (+)= A[m, k] B[n, k]^T.
+struct Piece {
+  Factor a;
+  Factor b;
+  float* c = nullptr;
+  int64_t c_row_stride = 0;
+  int64_t c_col_stride = 0;
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  bool accumulate = false;
+  bool bf16 = false;
+};
+
+/// The kernels of one instruction set.
+struct MatmulKernel {
+  int64_t tile_rows;  // rows of C that a tile keeps in registers: pieces are multiples of it
+  int64_t lanes;      // floats in a vector: pieces' columns are multiples of it
+  /// Memory that multiply() needs for a piece of m rows, a multiple of 64 bytes.
+  int64_t (*scratch_bytes)(int64_t m);
+  void (*multiply)(const Piece& piece, std::byte* scratch);
+};
+
+namespace portable {
+extern const MatmulKernel kMatmul;
+}
+namespace avx2 {
+extern const MatmulKernel kMatmul;
+}
+namespace avx512 {
+extern const MatmulKernel kMatmul;
+}
+
+}  // namespace corral::ops

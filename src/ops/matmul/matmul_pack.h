@@ -1,0 +1,291 @@
+#pragma once
+
+// Packing of the factors of a product, for matmul_isa.cc only. Both are brought into 32-bit units,
+// the operand of one vector multiply-add: a float, or in the bf16 kernels of AVX-512 a pair of bf16
+// that follow each other in k.
+
+#include <type_traits>
+#include <utility>
+
+#include "ops/matmul/matmul_kernel.h"
+#include "simd/vec.h"
+
+namespace corral::ops::CORRAL_ISA {
+
+using simd::CORRAL_ISA::F32;
+using simd::CORRAL_ISA::kLanes;
+using simd::CORRAL_ISA::U16;
+using simd::CORRAL_ISA::U32;
+
+struct F32Element {
+  using Stored = float;
+  static F32 load(const float* at) { return simd::CORRAL_ISA::load(at); }
+  static float widen(float x) { return x; }
+};
+struct F16Element {
+  using Stored = uint16_t;
+  static F32 load(const uint16_t* at) { return simd::CORRAL_ISA::load_f16(at); }
+  static float widen(uint16_t x) { return simd::CORRAL_ISA::f16_to_f32(x); }
+};
+struct BF16Element {
+  using Stored = uint16_t;
+  static F32 load(const uint16_t* at) { return simd::CORRAL_ISA::load_bf16(at); }
+  static float widen(uint16_t x) { return simd::CORRAL_ISA::bf16_to_f32(x); }
+};
+
+/// f32 operands, one multiply-add a k.
+struct F32Math {
+  static constexpr int64_t kPerUnit = 1;  // elements of k in a unit
+
+  static F32 madd(uint32_t a, U32 b, F32 sum) {
+    const F32 a_all = reinterpret_cast<F32>(U32{} + a);
+    return simd::CORRAL_ISA::fma(a_all, reinterpret_cast<F32>(b), sum);
+  }
+  /// kLanes units of one row, all there and contiguous in k.
+  template <class E>
+  static U32 along_k(const typename E::Stored* at) {
+    return reinterpret_cast<U32>(E::load(at));
+  }
+  /// The same unit of kLanes rows that lie beside each other.
+  template <class E>
+  static U32 across_rows(const typename E::Stored* at, int64_t) {
+    return reinterpret_cast<U32>(E::load(at));
+  }
+  static U32 from_floats(const float* values) { return simd::CORRAL_ISA::load<U32>(values); }
+};
+
+#if defined(__AVX512BF16__)
+
+/// bf16 operands, one vdpbf16ps a pair of k. It takes denormal operands for zero and gives zero for
+/// denormal sums.
+struct BF16Math {
+  static constexpr int64_t kPerUnit = 2;
+
+  static F32 madd(uint32_t a, U32 b, F32 sum) {
+    const U32 a_all = U32{} + a;
+    return reinterpret_cast<F32>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
+                                                  reinterpret_cast<__m512bh>(a_all),
+                                                  reinterpret_cast<__m512bh>(b)));
+  }
+  template <class E>
+  static U32 along_k(const typename E::Stored* at) {
+    if constexpr (std::is_same_v<E, BF16Element>) {
+      return simd::CORRAL_ISA::load<U32>(at);
+    } else {
+      return reinterpret_cast<U32>(_mm512_cvtne2ps_pbh(
+          reinterpret_cast<__m512>(E::load(at + kLanes)), reinterpret_cast<__m512>(E::load(at))));
+    }
+  }
+  template <class E>
+  static U32 across_rows(const typename E::Stored* at, int64_t k_stride) {
+    if constexpr (std::is_same_v<E, BF16Element>) {
+      return pairs(simd::CORRAL_ISA::load<U16>(at), simd::CORRAL_ISA::load<U16>(at + k_stride));
+    } else {
+      return pairs(rounded(E::load(at)), rounded(E::load(at + k_stride)));
+    }
+  }
+  /// 2 * kLanes floats in the order of k.
+  static U32 from_floats(const float* values) { return along_k<F32Element>(values); }
+
+ private:
+  static U16 rounded(F32 v) {
+    return reinterpret_cast<U16>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v)));
+  }
+  static U32 pairs(U16 even, U16 odd) {
+    return __builtin_convertvector(even, U32) | (__builtin_convertvector(odd, U32) << 16);
+  }
+};
+
+#else
+
+/// bf16 operands without bf16 instructions: rounded, then multiplied as f32.
+struct BF16Math : F32Math {
+  template <class E>
+  static U32 along_k(const typename E::Stored* at) {
+    return rounded(E::load(at));
+  }
+  template <class E>
+  static U32 across_rows(const typename E::Stored* at, int64_t) {
+    return rounded(E::load(at));
+  }
+  static U32 from_floats(const float* values) { return rounded(simd::CORRAL_ISA::load(values)); }
+
+ private:
+  static U32 rounded(F32 v) {
+    const U32 bits = reinterpret_cast<U32>(v);
+    const U32 up = (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
+    return v != v ? (bits | 0x00400000u) & 0xFFFF0000u : up;
+  }
+};
+
+#endif
+
+/// Shuffles of two vectors a, b as index patterns. Low<g>, High<g>: in each 128 bits the first or
+/// the second half of the elements of a and b, alternating g at a time. Even, Odd: the 128-bit
+/// parts of that parity of a, then of b.
+template <int Granularity, bool Second>
+struct Interleave {
+  static constexpr int index(int j) {
+    const int from = j / Granularity % 2;  // a or b
+    const int element = j % 4 / 2 / Granularity * Granularity + j % Granularity + (Second ? 2 : 0);
+    return from * kLanes + j / 4 * 4 + element;
+  }
+};
+template <bool Second>
+struct Part {
+  static constexpr int index(int j) {
+    const int part = j / 4 * 2 + (Second ? 1 : 0);
+    return part * 4 + j % 4;  // parts of b follow those of a
+  }
+};
+template <class Pattern, int... j>
+U32 shuffle(U32 a, U32 b, std::integer_sequence<int, j...>) {
+  return __builtin_shufflevector(a, b, Pattern::index(j)...);
+}
+template <class Pattern>
+U32 shuffle(U32 a, U32 b) {
+  return shuffle<Pattern>(a, b, std::make_integer_sequence<int, kLanes>());
+}
+
+/// Exchanges rows and columns of a kLanes x kLanes block of units.
+inline void transpose(U32 (&v)[kLanes]) {
+  U32 pairs[kLanes];
+  for (int i = 0; i < kLanes; i += 2) {
+    pairs[i] = shuffle<Interleave<1, false>>(v[i], v[i + 1]);
+    pairs[i + 1] = shuffle<Interleave<1, true>>(v[i], v[i + 1]);
+  }
+  // quads[4 g + c]: part l holds column 4 l + c of rows 4 g to 4 g + 3.
+  U32 quads[kLanes];
+  for (int i = 0; i < kLanes; i += 4) {
+    quads[i] = shuffle<Interleave<2, false>>(pairs[i], pairs[i + 2]);
+    quads[i + 1] = shuffle<Interleave<2, true>>(pairs[i], pairs[i + 2]);
+    quads[i + 2] = shuffle<Interleave<2, false>>(pairs[i + 1], pairs[i + 3]);
+    quads[i + 3] = shuffle<Interleave<2, true>>(pairs[i + 1], pairs[i + 3]);
+  }
+  using Even = Part<false>;
+  using Odd = Part<true>;
+  for (int c = 0; c < 4; ++c) {
+    if constexpr (kLanes == 4) {
+      v[c] = quads[c];
+    } else if constexpr (kLanes == 8) {
+      v[c] = shuffle<Even>(quads[c], quads[c + 4]);
+      v[c + 4] = shuffle<Odd>(quads[c], quads[c + 4]);
+    } else {
+      const U32 even_low = shuffle<Even>(quads[c], quads[c + 4]);
+      const U32 even_high = shuffle<Even>(quads[c + 8], quads[c + 12]);
+      const U32 odd_low = shuffle<Odd>(quads[c], quads[c + 4]);
+      const U32 odd_high = shuffle<Odd>(quads[c + 8], quads[c + 12]);
+      v[c] = shuffle<Even>(even_low, even_high);
+      v[c + 4] = shuffle<Even>(odd_low, odd_high);
+      v[c + 8] = shuffle<Odd>(even_low, even_high);
+      v[c + 12] = shuffle<Odd>(odd_low, odd_high);
+    }
+  }
+}
+
+/// Reads units of a factor whose rows have k_total elements; rows and k beyond its end are zeros.
+template <class Math, class E>
+class UnitReader {
+ public:
+  using Stored = typename E::Stored;
+
+  UnitReader(const Factor& factor, int64_t rows, int64_t k_total)
+      : data_(static_cast<const Stored*>(factor.data)),
+        row_stride_(factor.row_stride),
+        k_stride_(factor.k_stride),
+        rows_(rows),
+        k_total_(k_total) {}
+
+  /// Rows lie in memory along k, so that along_k is the fast way of reading.
+  bool k_contiguous() const { return k_stride_ == 1; }
+
+  /// Units [unit, unit + kLanes) of a row.
+  U32 along_k(int64_t row, int64_t unit) const {
+    const int64_t k = unit * Math::kPerUnit;
+    constexpr int64_t count = kLanes * Math::kPerUnit;
+    if (row < rows_ && k_stride_ == 1 && k + count <= k_total_) {
+      return Math::template along_k<E>(data_ + row * row_stride_ + k);
+    }
+    float values[static_cast<size_t>(count)];
+    for (int64_t i = 0; i < count; ++i) values[i] = value(row, k + i);
+    return Math::from_floats(values);
+  }
+
+  /// One unit of rows [row, row + kLanes).
+  U32 across_rows(int64_t row, int64_t unit) const {
+    const int64_t k = unit * Math::kPerUnit;
+    if (row_stride_ == 1 && row + kLanes <= rows_ && k + Math::kPerUnit <= k_total_) {
+      return Math::template across_rows<E>(data_ + row + k * k_stride_, k_stride_);
+    }
+    constexpr int64_t count = kLanes * Math::kPerUnit;
+    float values[static_cast<size_t>(count)];
+    for (int64_t i = 0; i < count; ++i) {
+      values[i] = value(row + i / Math::kPerUnit, k + i % Math::kPerUnit);
+    }
+    return Math::from_floats(values);
+  }
+
+ private:
+  float value(int64_t row, int64_t k) const {
+    if (row >= rows_ || k >= k_total_) return 0;
+    return E::widen(data_[row * row_stride_ + k * k_stride_]);
+  }
+
+  const Stored* data_;
+  int64_t row_stride_;
+  int64_t k_stride_;
+  int64_t rows_;
+  int64_t k_total_;
+};
+
+/// to[row][unit] = units [first, first + units) of `rows` rows; rows are `stride` units apart and
+/// have room for units rounded up to kLanes.
+template <class Reader>
+void pack_rows(const Reader& from, int64_t row0, int64_t rows, int64_t first, int64_t units,
+               int64_t stride, uint32_t* to) {
+  if (from.k_contiguous()) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t u = 0; u < units; u += kLanes) {
+        simd::CORRAL_ISA::store(to + r * stride + u, from.along_k(row0 + r, first + u));
+      }
+    }
+    return;
+  }
+  for (int64_t u = 0; u < units; u += kLanes) {
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      U32 block[kLanes];
+      for (int i = 0; i < kLanes; ++i) block[i] = from.across_rows(row0 + r, first + u + i);
+      transpose(block);
+      const int64_t count = simd::CORRAL_ISA::min(int64_t{kLanes}, rows - r);
+      for (int64_t i = 0; i < count; ++i) {
+        simd::CORRAL_ISA::store(to + (r + i) * stride + u, block[i]);
+      }
+    }
+  }
+}
+
+/// to[unit][row] = the same for kLanes * vectors rows, vectors of rows side by side. There must be
+/// room for units rounded up to kLanes.
+template <class Reader>
+void pack_panel(const Reader& from, int64_t row0, int64_t vectors, int64_t first, int64_t units,
+                uint32_t* to) {
+  const int64_t width = vectors * kLanes;
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t row = row0 + v * kLanes;
+    uint32_t* column = to + v * kLanes;
+    if (!from.k_contiguous()) {
+      for (int64_t u = 0; u < units; ++u) {
+        simd::CORRAL_ISA::store(column + u * width, from.across_rows(row, first + u));
+      }
+      continue;
+    }
+    for (int64_t u = 0; u < units; u += kLanes) {
+      U32 block[kLanes];
+      for (int i = 0; i < kLanes; ++i) block[i] = from.along_k(row + i, first + u);
+      transpose(block);
+      for (int i = 0; i < kLanes; ++i) simd::CORRAL_ISA::store(column + (u + i) * width, block[i]);
+    }
+  }
+}
+
+}  // namespace corral::ops::CORRAL_ISA

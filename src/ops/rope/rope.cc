@@ -1,0 +1,92 @@
+#include "ops/rope/rope.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "ops/rope/rope_kernel.h"
+
+namespace corral::ops {
+namespace {
+
+constexpr int64_t kGrain = 1 << 14;  // elements
+
+// The table row of each token, from the shared table or from memory of its own.
+struct Angles {
+  std::shared_ptr<const RopeTable> table;
+  std::vector<float> own;
+  std::vector<const float*> rows;
+};
+
+Angles angles_of(std::span<const int64_t> positions, const RopeFrequencies& f, int64_t period,
+                 ThreadPool& threads) {
+  int64_t most = 0;
+  for (const int64_t position : positions) {
+    if (position < 0) throw UsageError(str("rope: position ", position, " is negative"));
+    most = std::max(most, period > 0 ? position % period : position);
+  }
+  Angles angles;
+  angles.table = f.table(most + 1, period > 0);
+  angles.rows.resize(positions.size());
+  if (angles.table != nullptr) {
+    for (size_t t = 0; t < positions.size(); ++t) {
+      angles.rows[t] = angles.table->row(period > 0 ? positions[t] % period : positions[t]);
+    }
+    return angles;
+  }
+  const int64_t floats = 2 * f.head_dim();
+  const auto T = static_cast<int64_t>(positions.size());
+  angles.own.resize(static_cast<size_t>(T * floats));
+  threads.parallel_for(T, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      float* row = angles.own.data() + t * floats;
+      f.fill_row(positions[static_cast<size_t>(t)], period, row);
+      angles.rows[static_cast<size_t>(t)] = row;
+    }
+  });
+  return angles;
+}
+
+Tensor rotate(const Tensor& x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
+              int64_t period, bool inverse) {
+  const RopeKernel& kernel =
+      simd::choose(x_THC.device()->isa(), portable::kRope, avx2::kRope, avx512::kRope);
+  ThreadPool& threads = x_THC.device()->threads();
+  const Angles angles = angles_of(positions, f, period, threads);
+  Tensor y_THC = empty_like(x_THC);
+  const int64_t H = x_THC.dim(1);
+  const int64_t C = x_THC.dim(2);
+  const float* x = x_THC.data<float>();
+  auto* y = y_THC.mutable_data<float>();
+  threads.parallel_for(x_THC.dim(0), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, H * C)),
+                       [&](int64_t begin, int64_t end) {
+                         kernel.rotate(x + begin * H * C, angles.rows.data() + begin, end - begin,
+                                       H, C, inverse, y + begin * H * C);
+                       });
+  return y_THC;
+}
+
+}  // namespace
+
+Tensor rope(const Tensor& x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
+            int64_t period) {
+  if (x_THC.rank() != 3 || x_THC.dim(2) != f.head_dim() ||
+      x_THC.dim(0) != static_cast<int64_t>(positions.size())) {
+    throw ShapeError(str("rope: x is ", x_THC.shape(), ", needs [", positions.size(),
+                         " positions, heads, ", f.head_dim(), "]"));
+  }
+  if (x_THC.dtype() != DType::kF32) {
+    throw NotSupported(str("rope: x is ", x_THC.dtype(), ", needs f32"));
+  }
+  if (period < 0) throw UsageError(str("rope: period ", period, " is negative"));
+  const Tensor y_THC = rotate(x_THC, positions, f, period, false);
+  if (!autograd::recording({x_THC})) return y_THC;
+  return autograd::record("rope", {x_THC}, y_THC,
+                          [kept = std::vector<int64_t>(positions.begin(), positions.end()), f,
+                           period](const Tensor& dy_THC, autograd::GradientSink& sink) {
+                            sink.add(0, rotate(dy_THC, kept, f, period, true));
+                          });
+}
+
+}  // namespace corral::ops

@@ -1,0 +1,158 @@
+#include "ops/dispatch/dispatch.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ops/add/add.h"
+#include "ops/combine/combine.h"
+#include "ops/silu_mul/silu_mul.h"
+#include "support/op_case.h"
+
+namespace corral::ops {
+namespace {
+
+using test::randn;
+
+struct Case {
+  int64_t T;
+  int64_t D;
+  int64_t E;
+  int64_t top_k;
+};
+
+RoutingPtr route(int64_t T, int64_t E, int64_t top_k) {
+  return std::make_shared<const Routing>(route_top_k(randn({T, E}, 5), top_k));
+}
+
+std::vector<double> reference(const test::Values& in, const Routing& routing) {
+  const auto N = static_cast<size_t>(routing.rows());
+  const size_t D = N == 0 ? 0 : in[0].size() / static_cast<size_t>(routing.tokens);
+  std::vector<double> rows(N * D);
+  for (size_t n = 0; n < N; ++n) {
+    const auto t = static_cast<size_t>(routing.token_N[n]);
+    for (size_t d = 0; d < D; ++d) rows[n * D + d] = in[1][n] * in[0][t * D + d];
+  }
+  return rows;
+}
+
+class Dispatch : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Dispatch, MatchesReferenceAndFiniteDifferences) {
+  const Case p = GetParam();
+  const RoutingPtr routing = route(p.T, p.E, p.top_k);
+  const test::OpCase c{.name = "dispatch",
+                       .inputs = {randn({p.T, p.D}, 1), randn({routing->rows()}, 2)},
+                       .op = [routing](auto& in) { return dispatch(in[0], in[1], routing); },
+                       .reference = [routing](auto& in) { return reference(in, *routing); },
+                       .terms = p.D};
+  check_forward(c);
+  check_grad(c);
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, Dispatch,
+                         ::testing::Values(Case{0, 4, 3, 1}, Case{1, 1, 1, 1}, Case{7, 5, 3, 1},
+                                           Case{9, 33, 4, 1}, Case{8, 16, 4, 2}, Case{5, 3, 4, 4}));
+
+TEST(Dispatch, HasTheSameBitsForAnyNumberOfThreads) {
+  const RoutingPtr routing = route(700, 8, 2);
+  for (const simd::Isa isa : test::machine_isas()) {
+    std::vector<Tensor> first;
+    for (const int threads : {1, 2, 3}) {
+      const DevicePtr device = test::test_device(isa, threads);
+      const Tensor x = autograd::parameter(randn({700, 40}, 1, device));
+      const Tensor s = autograd::parameter(randn({1400}, 2, device));
+      const Tensor y = dispatch(x, s, routing);
+      autograd::backward(y, randn({1400, 40}, 3, device));
+      const std::vector<Tensor> got = {y.detach(), autograd::gradient(x), autograd::gradient(s)};
+      if (first.empty()) first = got;
+      for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(test::same_bits(first[i], got[i])) << i;
+    }
+  }
+}
+
+/// An "expert" that is not homogeneous, as SwiGLU is not.
+Tensor expert(const Tensor& rows) { return silu_mul(rows, rows); }
+double expert(double x) { return x * x / (1 + std::exp(-x)); }
+
+// A random MoE layer, token by token from the definition: out_t = sum over its experts of f(s x_t).
+std::vector<double> moe_reference(const test::Values& in, const Routing& routing, int64_t D) {
+  std::vector<double> y(in[0].size(), 0.0);
+  for (size_t i = 0; i < routing.expert_TK.size(); ++i) {
+    const size_t t = i / static_cast<size_t>(routing.top_k);
+    const auto E = static_cast<size_t>(routing.experts);
+    const double l = in[1][t * E + static_cast<size_t>(routing.expert_TK[i])];
+    const double score = 1 / (1 + std::exp(-l));
+    const auto width = static_cast<size_t>(D);
+    for (size_t d = 0; d < width; ++d) y[t * width + d] += expert(score * in[0][t * width + d]);
+  }
+  return y;
+}
+
+void check_moe(int64_t top_k) {
+  constexpr int64_t kT = 12;
+  constexpr int64_t kD = 9;
+  const Tensor logits = randn({kT, 5}, 1);
+  const auto routing = std::make_shared<const Routing>(route_top_k(logits, top_k));
+  const test::OpCase c{.name = "moe",
+                       .inputs = {randn({kT, kD}, 2), logits},
+                       .op =
+                           [routing](auto& in) {
+                             return combine(
+                                 expert(dispatch(in[0], expert_scores(in[1], routing), routing)),
+                                 routing);
+                           },
+                       .reference = [routing](auto& in) { return moe_reference(in, *routing, kD); },
+                       .terms = kD};
+  check_forward(c);
+  check_grad(c);
+}
+
+// f(s x), not s f(x): the reference fails either way round if the score moves behind the expert.
+TEST(Dispatch, ScoreMultipliesTheExpertInput_FactsRow14) {
+  check_moe(1);
+  const auto routing = std::make_shared<const Routing>(make_routing({0}, 1, 1, 1));
+  const DevicePtr device = test::test_device();
+  const Tensor x = Tensor::from(std::vector<float>{2}, {1, 1}, device);
+  const Tensor s = Tensor::from(std::vector<float>{0.5f}, {1}, device);
+  const Tensor y = combine(expert(dispatch(x, s, routing)), routing);
+  EXPECT_FLOAT_EQ(y.values<float>()[0], static_cast<float>(expert(1.0)));
+  EXPECT_GT(std::abs(y.values<float>()[0] - static_cast<float>(0.5 * expert(2.0))), 0.1f);
+}
+
+// T differs from E and from top_k T, and every score is another number: reading the scores across
+// tokens and experts, or in the order of tokens instead of rows, gives another result.
+TEST(Dispatch, ScoresBelongToTheirRowAndAreNotTransposed_FactsRow15) { check_moe(2); }
+
+// The shared expert reads the same x: before or after, it must be the same.
+TEST(Dispatch, LeavesItsInputToTheSharedExpert_FactsRow17) {
+  const DevicePtr device = test::test_device();
+  const Tensor x = randn({20, 16}, 1, device);
+  const Tensor before_bits = x.clone();
+  const Tensor logits = randn({20, 4}, 2, device);
+  const auto routing = std::make_shared<const Routing>(route_top_k(logits, 1));
+  const auto routed = [&] {
+    return combine(expert(dispatch(x, expert_scores(logits, routing), routing)), routing);
+  };
+  const Tensor shared_first = expert(x);
+  const Tensor a = add(shared_first, routed());
+  const Tensor routed_first = routed();
+  const Tensor b = add(expert(x), routed_first);
+  EXPECT_TRUE(test::same_bits(a, b));
+  EXPECT_TRUE(test::same_bits(x, before_bits));
+}
+
+TEST(DispatchErrors, NameTheShapeTheyNeed) {
+  const auto routing = std::make_shared<const Routing>(make_routing({0, 1, 1}, 3, 2, 1));
+  try {
+    dispatch(randn({2, 4}, 1), randn({3}, 2), routing);
+    FAIL();
+  } catch (const ShapeError& error) {
+    EXPECT_STREQ(error.what(), "dispatch: x is [2, 4], needs [3, D]");
+  }
+  EXPECT_THROW(dispatch(randn({3, 4}, 1), randn({2}, 2), routing), ShapeError);
+  EXPECT_THROW(dispatch(test::to_dtype(randn({3, 4}, 1), DType::kF16), randn({3}, 2), routing),
+               NotSupported);
+}
+
+}  // namespace
+}  // namespace corral::ops
