@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+
+namespace corral::engine {
+
+/// How the next token is chosen from the logits.
+struct SamplingOptions {
+  double temperature = 0.7;  // 0: always the likeliest token
+  int64_t top_k = 0;         // keep the k likeliest; 0: all
+  double top_p = 0.95;       // keep the fewest whose probabilities sum to p; 1: all
+  double min_p = 0.0;        // drop those less likely than min_p times the likeliest; 0: none
+  double repetition_penalty = 1.0;  // logits of tokens seen before are divided (or, negative, multiplied) by it
+  int64_t repetition_window = 256;  // how many of the last tokens count as seen
+  uint64_t seed = 0;
+
+  /// Throws UsageError naming the option, its value and its range.
+  void check() const;
+};
+
+/// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits and the
+/// tokens before), so the same seed gives the same text.
+/// The filters apply in the order of transformers: repetition penalty (arXiv:1909.05858), temperature,
+/// top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
+class Sampler {
+ public:
+  explicit Sampler(const SamplingOptions& options);
+
+  /// The next token of logits [V]; `context` are all tokens so far. Ties go to the lowest id. Throws
+  /// Error when a logit is NaN or none is finite.
+  int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context);
+
+ private:
+  struct Candidate {
+    int32_t token;
+    double weight;  // the logit, then the unnormalised probability
+  };
+
+  void penalise(std::span<const int32_t> context);
+  void keep_likeliest();
+  int32_t draw() const;
+
+  SamplingOptions options_;
+  Philox random_;
+  uint64_t drawn_ = 0;
+  std::vector<Candidate> candidates_;  // reused from call to call
+};
+
+/// The token with the greatest logit; the lowest id among equals.
+int32_t greedy_token(std::span<const float> logits_V);
+
+}  // namespace corral::engine

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/sampler.h"
+#include "kv/kv_cache.h"
+#include "model/text_model.h"
+#include "text/tokenizer.h"
+
+namespace corral::engine {
+
+/// Why an answer ended.
+enum class FinishReason {
+  kStopToken,   // the model said end of text, turn or message
+  kStopString,  // one of GenerateOptions::stop appeared
+  kLength,      // max_tokens
+  kCancelled,   // the callback said so
+};
+
+/// "stop", "length" or "cancelled", as OpenAI's API spells them where it has a word.
+std::string_view finish_reason_name(FinishReason reason);
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  int64_t max_tokens = 512;
+  std::vector<std::string> stop;  // texts that end the answer; they are not part of it
+  bool ignore_stop_tokens = false;  // go on to max_tokens, for measuring and comparing
+};
+
+struct Answer {
+  std::vector<int32_t> tokens;  // without the stop token
+  int32_t stop_token = -1;      // the token that ended it, if one did
+  std::string text;
+  FinishReason reason = FinishReason::kLength;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, found in the cache
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+};
+
+/// One conversation with a model: a sequence in a KV cache of its own. What the cache already holds of
+/// a prompt is not computed again. Not thread-safe.
+class Session {
+ public:
+  /// tokenizer may be null if only tokens are asked for. piece_tokens: most tokens of a prompt fed at
+  /// once; the result does not depend on it.
+  Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
+          const model::ForwardOptions& options = {}, int64_t piece_tokens = 512);
+
+  /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last, [V].
+  /// Reuses the longest prefix that the cache can still restore.
+  Tensor prefill(std::span<const int32_t> tokens);
+  /// Appends one token; returns the logits after it, [V].
+  Tensor decode(int32_t token);
+
+  /// Answers the prompt. on_text receives whole characters as they become certain (never part of a
+  /// stop string) and returns false to cancel.
+  Answer generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+                  const std::function<bool(std::string_view)>& on_text = nullptr);
+
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+  /// Tokens of the last prefill() that were found in the cache.
+  int64_t reused_tokens() const { return reused_; }
+
+ private:
+  Tensor feed(std::span<const int32_t> tokens);
+  void rewind(std::span<const int32_t> tokens);
+
+  const model::TextModel& model_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  model::ForwardOptions options_;
+  int64_t piece_tokens_;
+  kv::KvCache cache_;
+  int64_t sequence_;
+  std::vector<int32_t> tokens_;  // what the cache holds
+  int64_t reused_ = 0;
+};
+
+}  // namespace corral::engine

@@ -1,0 +1,52 @@
+#include "model/feed_forward.h"
+
+#include <memory>
+
+#include "ops/add/add.h"
+#include "ops/balance_loss/balance_loss.h"
+#include "ops/combine/combine.h"
+#include "ops/dispatch/dispatch.h"
+#include "ops/grouped_linear/grouped_linear.h"
+#include "ops/linear/linear.h"
+#include "ops/silu_mul/silu_mul.h"
+
+namespace corral::model {
+namespace {
+
+// Rows are sorted by expert; offsets say where each expert's begin.
+Tensor expert_mlps(const Tensor& x_ND, const MlpWeights& weights, const ops::Routing& routing,
+                   quant::Precision precision) {
+  const Tensor gate_NF = ops::grouped_linear(x_ND, weights.gate, routing.offsets_E, precision);
+  const Tensor up_NF = ops::grouped_linear(x_ND, weights.up, routing.offsets_E, precision);
+  return ops::grouped_linear(ops::silu_mul(gate_NF, up_NF), weights.down, routing.offsets_E,
+                             precision);
+}
+
+}  // namespace
+
+Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, quant::Precision precision) {
+  const Tensor gate_TF = ops::linear(x_TD, weights.gate, precision);
+  const Tensor up_TF = ops::linear(x_TD, weights.up, precision);
+  return ops::linear(ops::silu_mul(gate_TF, up_TF), weights.down, precision);
+}
+
+Tensor mixture_of_experts(const Tensor& x_TD, const LayerSpec& spec, const MoeWeights& weights,
+                          int64_t layer, const ForwardOptions& options, bool again) {
+  // Which expert a token gets is a step function of the logits: they are never rounded to bf16.
+  Tensor logits_TE = ops::linear(x_TD, weights.router, quant::Precision::kF32);
+  const auto routing =
+      std::make_shared<const ops::Routing>(ops::route_top_k(logits_TE, spec.experts_per_token));
+  if (options.observer != nullptr && !again) options.observer->routed(layer, logits_TE, *routing);
+  if (options.balance != nullptr) {
+    const auto load_E = options.balance->load_fractions(layer, *routing, again);
+    logits_TE = ops::balance_loss(logits_TE, load_E, options.balance->coefficient(),
+                                  options.balance->global_tokens());
+  }
+  const Tensor scores_N = ops::expert_scores(logits_TE, routing);
+  const Tensor rows_ND = ops::dispatch(x_TD, scores_N, routing);
+  const Tensor routed_TD =
+      ops::combine(expert_mlps(rows_ND, weights.experts, *routing, options.precision), routing);
+  return ops::add(mlp(x_TD, weights.shared, options.precision), routed_TD);
+}
+
+}  // namespace corral::model

@@ -1,0 +1,166 @@
+#include <vector>
+
+#include "base/error.h"
+#include "io/gguf_types.h"
+#include "io/gguf_writer.h"
+#include "model/export.h"
+#include "model/gguf_checkpoint.h"
+#include "model/gguf_keys.h"
+#include "text/byte_level.h"
+#include "text/chat_template.h"
+#include "text/splitter.h"
+#include "text/tokenizer_files.h"
+
+namespace corral::model {
+namespace {
+
+using io::GgufMetadata;
+
+// tokenizer.ggml.token_type
+constexpr int32_t kNormal = 1;
+constexpr int32_t kControl = 3;
+constexpr int32_t kUnused = 5;
+
+void add_shape(GgufMetadata& out, const Config& c) {
+  out.set_u32(gguf_key::kVocabSize, c.vocab_size);
+  out.set_u32(gguf_key::kContextLength, c.max_position_embeddings);
+  out.set_u32(gguf_key::kEmbeddingLength, c.hidden_size);
+  out.set_u32(gguf_key::kBlockCount, c.num_hidden_layers);
+  out.set_u32(gguf_key::kFeedForwardLength, c.intermediate_size_mlp);
+  out.set_u32(gguf_key::kExpertFeedForwardLength, c.intermediate_size);
+  out.set_u32(gguf_key::kExpertCount, c.num_local_experts);
+  out.set_u32(gguf_key::kExpertUsedCount, c.num_experts_per_tok);
+  out.set_u32(gguf_key::kInterleaveMoe, c.interleave_moe_layer_step);
+  out.set_u32(gguf_key::kHeadCount, c.num_attention_heads);
+  out.set_u32(gguf_key::kHeadCountKv, c.num_key_value_heads);
+  out.set_u32(gguf_key::kKeyLength, c.head_dim);
+  out.set_u32(gguf_key::kValueLength, c.head_dim);
+  out.set_f32(gguf_key::kNormEps, static_cast<float>(c.rms_norm_eps));
+  out.set_u32(gguf_key::kRopeDimensions, c.head_dim);
+  out.set_f32(gguf_key::kRopeBase, static_cast<float>(c.rope_theta));
+}
+
+void add_layers(GgufMetadata& out, const char* key, const std::vector<int64_t>& layers) {
+  const std::vector<uint32_t> values(layers.begin(), layers.end());
+  out.set_array(key, std::span<const uint32_t>(values));
+}
+
+// The values that llama.cpp builds into the architecture.
+void add_llama4(GgufMetadata& out, const Config& c) {
+  out.set_u32(gguf_key::kChunkSize, c.attention_chunk_size.value_or(0));
+  out.set_f64(gguf_key::kFloorScale, c.floor_scale);
+  out.set_f64(gguf_key::kAttnScale, c.attn_scale);
+  out.set_bool(gguf_key::kTemperatureTuning, c.attn_temperature_tuning);
+  out.set_bool(gguf_key::kQkNorm, c.use_qk_norm);
+  add_layers(out, gguf_key::kNoRopeLayers, c.no_rope_layers);
+  add_layers(out, gguf_key::kMoeLayers, c.moe_layers);
+  if (c.rope_scaling) {
+    out.set_f64(gguf_key::kRopeFactor, c.rope_scaling->factor);
+    out.set_f64(gguf_key::kRopeLow, c.rope_scaling->low_freq_factor);
+    out.set_f64(gguf_key::kRopeHigh, c.rope_scaling->high_freq_factor);
+    out.set_u32(gguf_key::kRopeOriginal, c.rope_scaling->original_max_position_embeddings);
+  }
+  if (!c.eos_token_ids.empty()) add_layers(out, gguf_key::kEosIds, c.eos_token_ids);
+  out.set_bool(gguf_key::kMultimodalLayout, c.multimodal_layout);
+  if (!c.multimodal_json.empty()) out.set_string(gguf_key::kMultimodalJson, c.multimodal_json);
+}
+
+void add_special(GgufMetadata& out, const char* key, std::optional<text::TokenId> id) {
+  if (id) out.set_u32(key, *id);
+}
+
+// llama.cpp wants as many tokens as the embedding has rows: ids behind the tokenizer's get a name that
+// no text contains.
+void add_vocabulary(GgufMetadata& out, const text::Tokenizer& tokenizer, int64_t vocab_size) {
+  std::vector<std::string> tokens;
+  std::vector<int32_t> types;
+  for (text::TokenId id = 0; id < vocab_size; ++id) {
+    const std::string_view bytes = tokenizer.token_bytes(id);
+    if (bytes.empty()) {
+      tokens.push_back(str("[UNUSED", id, "]"));
+      types.push_back(kUnused);
+    } else {
+      const bool special = tokenizer.is_special(id);
+      tokens.push_back(special ? std::string(bytes) : text::to_byte_level(bytes));
+      types.push_back(special ? kControl : kNormal);
+    }
+  }
+  out.set_array(gguf_key::kTokens, std::span<const std::string>(tokens));
+  out.set_array(gguf_key::kTokenTypes, std::span<const int32_t>(types));
+}
+
+std::vector<std::string> merge_lines(const text::Tokenizer& tokenizer) {
+  const auto& listed = tokenizer.listed_merges();
+  std::vector<std::string> lines;
+  for (const text::Merge& merge :
+       listed.empty() ? text::minimal_merges(tokenizer.vocabulary()) : listed) {
+    lines.push_back(text::to_byte_level(tokenizer.token_bytes(merge.left)) + " " +
+                    text::to_byte_level(tokenizer.token_bytes(merge.right)));
+  }
+  return lines;
+}
+
+void add_tokenizer(GgufMetadata& out, const text::Tokenizer& tokenizer, int64_t vocab_size) {
+  out.set_string(gguf_key::kTokenizerModel, "gpt2");
+  out.set_string(gguf_key::kTokenizerPre, "llama4");
+  add_vocabulary(out, tokenizer, vocab_size);
+  const std::vector<std::string> merges = merge_lines(tokenizer);
+  out.set_array(gguf_key::kMerges, std::span<const std::string>(merges));
+  out.set_bool(gguf_key::kAddBos, true);
+  add_special(out, gguf_key::kBosId, tokenizer.bos_id());
+  add_special(out, gguf_key::kEosId, tokenizer.eot_id() ? tokenizer.eot_id() : tokenizer.eos_id());
+  add_special(out, gguf_key::kEotId, tokenizer.eot_id());
+  add_special(out, gguf_key::kEomId, tokenizer.eom_id());
+  add_special(out, gguf_key::kPadId, tokenizer.pad_id());
+  out.set_string(gguf_key::kChatTemplate, text::kChatTemplate);
+  if (tokenizer.pattern() != text::kLlama4Pattern) {
+    out.set_string(gguf_key::kPattern, tokenizer.pattern());
+  }
+}
+
+GgufMetadata metadata(const Config& config, const text::Tokenizer* tokenizer,
+                      const GgufOptions& options) {
+  GgufMetadata out;
+  out.set_string(gguf_key::kArchitecture, gguf_key::kLlama4);
+  out.set_string(gguf_key::kType, "model");
+  out.set_string(gguf_key::kName, options.name);
+  out.set_u32(gguf_key::kQuantizationVersion, 2);
+  out.set_u32(gguf_key::kFileType, io::gguf_file_type(options.dtype));
+  add_shape(out, config);
+  add_llama4(out, config);
+  if (tokenizer != nullptr) {
+    add_tokenizer(out, *tokenizer, config.vocab_size);
+  } else {
+    out.set_string(gguf_key::kTokenizerModel, "none");
+  }
+  return out;
+}
+
+// Norms are small; a router decides by steps and is never rounded.
+DType stored_dtype(const ExportTensor& tensor, DType wanted) {
+  if (tensor.role == Role::kNorm || tensor.role == Role::kRouter) return DType::kF32;
+  return tensor.shape[-1] % block_elements(wanted) == 0 ? wanted : DType::kBF16;
+}
+
+}  // namespace
+
+void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
+               const text::Tokenizer* tokenizer, const GgufOptions& options) {
+  io::GgufWriter writer(path, metadata(config, tokenizer, options));
+  const std::vector<ExportTensor> tensors = gguf_tensors(config, weights);
+  int64_t total = 0;
+  for (const ExportTensor& tensor : tensors) {
+    const DType dtype = stored_dtype(tensor, options.dtype);
+    writer.declare(tensor.name, dtype, tensor.shape);
+    total += bytes_of(dtype, tensor.shape.numel());
+  }
+  int64_t done = 0;
+  for (const ExportTensor& tensor : tensors) {
+    writer.write(tensor.name, tensor.make());
+    done += bytes_of(stored_dtype(tensor, options.dtype), tensor.shape.numel());
+    if (options.progress) options.progress(done, total);
+  }
+  writer.finish();
+}
+
+}  // namespace corral::model

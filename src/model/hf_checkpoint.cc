@@ -1,0 +1,83 @@
+#include "model/hf_checkpoint.h"
+
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "io/safetensors_writer.h"
+#include "model/export.h"
+
+namespace corral::model {
+namespace {
+
+constexpr std::string_view kMultimodalPrefix = "language_model.";
+constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
+
+// The name under which the file has the parameter: with or without the multimodal prefix.
+std::string name_in(const io::WeightSource& source, const std::string& name) {
+  if (source.has(name)) return name;
+  const bool prefixed = name.starts_with(kMultimodalPrefix);
+  const std::string other = prefixed ? name.substr(kMultimodalPrefix.size())
+                                     : std::string(kMultimodalPrefix) + name;
+  return source.has(other) ? other : name;
+}
+
+Tensor get_float(const io::WeightSource& source, const ParameterInfo& info, const DevicePtr& device) {
+  Tensor tensor = source.get(name_in(source, info.name), device);
+  const DType dtype = tensor.dtype();
+  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16) {
+    throw CorruptFile(str(source.origin(), ": tensor ", info.name, " holds ", dtype,
+                          ", a weight needs f32, f16 or bf16"));
+  }
+  return tensor;
+}
+
+}  // namespace
+
+Config read_hf_config(const std::filesystem::path& dir) {
+  const std::filesystem::path path = dir / "config.json";
+  return parse_config(read_file(path, kMaxConfigBytes), path.string());
+}
+
+TextWeights hf_weights(const io::WeightSource& source, const Config& config,
+                       const DevicePtr& device) {
+  try {
+    return arrange_weights(
+        config, [&](const ParameterInfo& info) { return get_float(source, info, device); });
+  } catch (const CorruptFile& error) {
+    const std::string message = error.what();
+    if (message.starts_with(source.origin())) throw;
+    throw CorruptFile(str(source.origin(), ": ", message));
+  }
+}
+
+std::vector<Tensor> hf_parameters(const io::WeightSource& source, const Config& config,
+                                  const DevicePtr& device) {
+  std::vector<Tensor> parameters;
+  for (const ParameterInfo& info : parameter_list(config)) {
+    const Tensor tensor = get_float(source, info, device);
+    if (!(tensor.shape() == info.shape)) {
+      throw CorruptFile(str(source.origin(), ": tensor ", info.name, " is ", tensor.shape(),
+                            ", the config needs ", info.shape));
+    }
+    const Tensor wide = to_f32(tensor);
+    parameters.push_back(wide.storage()->writable() ? wide : wide.clone());
+  }
+  return parameters;
+}
+
+void save_hf(const std::filesystem::path& dir, const Config& config, const TextWeights& weights,
+             DType dtype, int64_t max_shard_bytes) {
+  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16) {
+    throw UsageError(str("a Hugging Face checkpoint holds f32, f16 or bf16, not ", dtype));
+  }
+  io::ShardedSafetensorsWriter writer(dir, max_shard_bytes, {{"format", "pt"}});
+  const std::vector<ExportTensor> tensors = hf_tensors(config, weights);
+  for (const ExportTensor& tensor : tensors) writer.declare(tensor.name, dtype, tensor.shape);
+  for (const ExportTensor& tensor : tensors) writer.write(tensor.name, tensor.make());
+  writer.finish();
+  write_file_atomically(dir / "config.json", config_json(config));
+}
+
+}  // namespace corral::model

@@ -1,0 +1,111 @@
+#include "model/text_model.h"
+
+#include <utility>
+
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "model/attention.h"
+#include "model/feed_forward.h"
+#include "ops/add/add.h"
+#include "ops/embedding/embedding.h"
+#include "ops/linear/linear.h"
+#include "ops/rms_norm/rms_norm.h"
+
+namespace corral::model {
+namespace {
+
+void observe(const ForwardOptions& options, bool again, const std::string& name, const Tensor& x) {
+  if (options.observer != nullptr && !again) options.observer->activation(name, x);
+}
+
+ops::RopeFrequencies rope_of(const Config& config, const TextWeights& weights) {
+  if (weights.rope_divisors.defined()) {
+    return ops::rope_frequencies(config.head_dim, config.rope_theta,
+                                 weights.rope_divisors.values<float>());
+  }
+  return ops::rope_frequencies(config.head_dim, config.rope_theta, rope_scaling(config));
+}
+
+}  // namespace
+
+Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) const {
+  if (options.cache != nullptr) options.cache->prepare(batch);
+  Tensor x_TD = ops::embedding(batch.tokens, weights_.embedding);
+  observe(options, false, "embed", x_TD);
+  for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    const auto run = [this, layer, &batch, options](const Tensor& x, bool again) {
+      return block(x, layer, batch, options, again);
+    };
+    x_TD = options.recompute ? autograd::checkpoint(run, x_TD) : run(x_TD, false);
+  }
+  x_TD = ops::rms_norm(x_TD, &weights_.final_norm, static_cast<float>(config_.rms_norm_eps));
+  observe(options, false, "final_norm", x_TD);
+  if (options.cache != nullptr) options.cache->commit(batch);
+  return x_TD;
+}
+
+Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batch,
+                        const ForwardOptions& options, bool again) const {
+  const LayerSpec& spec = specs_[static_cast<size_t>(layer)];
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  const std::string name = options.observer != nullptr ? str("layer", layer) : "";
+
+  const Tensor attention_in_TD = ops::rms_norm(x_TD, &weights.attention_norm, eps);
+  observe(options, again, name + ".attn_norm", attention_in_TD);
+  const Tensor attention_TD = attention(attention_in_TD, spec.attention, weights.attention, rope_,
+                                        batch, layer, options);
+  observe(options, again, name + ".attn_out", attention_TD);
+  const Tensor h_TD = ops::add(x_TD, attention_TD);
+
+  const Tensor ffn_in_TD = ops::rms_norm(h_TD, &weights.mlp_norm, eps);
+  observe(options, again, name + ".ffn_norm", ffn_in_TD);
+  const Tensor ffn_TD =
+      spec.moe ? mixture_of_experts(ffn_in_TD, spec, *weights.moe, layer, options, again)
+               : mlp(ffn_in_TD, *weights.dense, options.precision);
+  observe(options, again, name + ".ffn_out", ffn_TD);
+  const Tensor out_TD = ops::add(h_TD, ffn_TD);
+  observe(options, again, name + ".out", out_TD);
+  return out_TD;
+}
+
+Tensor TextModel::logits(const Tensor& hidden_ND, const ForwardOptions& options) const {
+  return ops::linear(hidden_ND, weights_.readout, options.precision);
+}
+
+TextModel::TextModel(Config config, TextWeights weights)
+    : config_(std::move(config)),
+      specs_(layer_specs(config_)),
+      weights_(std::move(weights)),
+      rope_(rope_of(config_, weights_)) {}
+
+TextModel TextModel::trainable(const Config& config, const std::vector<Tensor>& tensors) {
+  const std::vector<ParameterInfo> list = parameter_list(config);
+  if (list.size() != tensors.size()) {
+    throw ShapeError(str("a model of ", list.size(), " parameters got ", tensors.size()));
+  }
+  std::vector<NamedParameter> parameters;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (tensors[i].dtype() != DType::kF32 || !tensors[i].storage()->writable()) {
+      throw NotSupported(str("training needs ", list[i].name, " as f32 in memory of its own"));
+    }
+    parameters.push_back({list[i].name, autograd::parameter(tensors[i]), list[i].role,
+                          list[i].shape.rank() >= 2});
+  }
+  size_t next = 0;
+  TextModel model(config, arrange_weights(config, [&](const ParameterInfo&) {
+                    return parameters[next++].value;
+                  }));
+  model.parameters_ = std::move(parameters);
+  return model;
+}
+
+kv::KvLayout TextModel::kv_layout() const {
+  kv::KvLayout layout;
+  for (const LayerSpec& spec : specs_) layout.chunk_sizes.push_back(spec.attention.chunk_size);
+  layout.kv_heads = config_.num_key_value_heads;
+  layout.head_dim = config_.head_dim;
+  return layout;
+}
+
+}  // namespace corral::model

@@ -1,0 +1,143 @@
+#include "engine/sampler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "base/error.h"
+
+namespace corral::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Logits of the distribution 0.5, 0.25, 0.15, 0.1.
+std::vector<float> four() {
+  std::vector<float> logits;
+  for (const double p : {0.5, 0.25, 0.15, 0.1}) logits.push_back(static_cast<float>(std::log(p)));
+  return logits;
+}
+
+std::map<int32_t, double> frequencies(const SamplingOptions& options, int draws = 20000) {
+  Sampler sampler(options);
+  const auto logits = four();
+  std::map<int32_t, double> counts;
+  for (int i = 0; i < draws; ++i) counts[sampler.sample(logits, {})] += 1.0 / draws;
+  return counts;
+}
+
+SamplingOptions plain() {
+  SamplingOptions options;
+  options.temperature = 1;
+  options.top_p = 1;
+  return options;
+}
+
+TEST(Sampler, FollowsTheModelsDistribution) {
+  const auto counts = frequencies(plain());
+  EXPECT_NEAR(counts.at(0), 0.5, 0.015);
+  EXPECT_NEAR(counts.at(1), 0.25, 0.015);
+  EXPECT_NEAR(counts.at(2), 0.15, 0.015);
+  EXPECT_NEAR(counts.at(3), 0.1, 0.015);
+}
+
+TEST(Sampler, SharpensWithLowTemperature) {
+  SamplingOptions options = plain();
+  options.temperature = 0.5;  // squares the probabilities
+  const auto counts = frequencies(options);
+  EXPECT_NEAR(counts.at(0), 0.25 / (0.25 + 0.0625 + 0.0225 + 0.01), 0.015);
+}
+
+TEST(Sampler, TakesTheLikeliestAtTemperatureZero) {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  Sampler sampler(options);
+  EXPECT_EQ(sampler.sample(std::vector<float>{1, 3, 3, 2}, {}), 1);
+}
+
+TEST(Sampler, KeepsTheKLikeliest) {
+  SamplingOptions options = plain();
+  options.top_k = 2;
+  const auto counts = frequencies(options);
+  EXPECT_EQ(counts.size(), 2u);
+  EXPECT_NEAR(counts.at(0), 2.0 / 3, 0.015);
+}
+
+TEST(Sampler, KeepsTheFewestThatReachTopP) {
+  SamplingOptions options = plain();
+  options.top_p = 0.7;  // 0.5 is not enough, 0.75 is
+  EXPECT_EQ(frequencies(options).size(), 2u);
+  options.top_p = 0;  // the likeliest always stays
+  EXPECT_EQ(frequencies(options).size(), 1u);
+}
+
+TEST(Sampler, DropsWhatIsLessLikelyThanMinP) {
+  SamplingOptions options = plain();
+  options.min_p = 0.25;  // of 0.5: keeps 0.5, 0.25 and 0.15
+  EXPECT_EQ(frequencies(options).size(), 3u);
+}
+
+TEST(Sampler, PenalisesWhatWasSeen) {
+  SamplingOptions options;
+  options.temperature = 0;
+  options.repetition_penalty = 2;
+  Sampler sampler(options);
+  const std::vector<float> logits = {4, 3, -1, -1.5};
+  const std::vector<int32_t> seen = {0};
+  EXPECT_EQ(sampler.sample(logits, {}), 0);
+  EXPECT_EQ(sampler.sample(logits, seen), 1);
+  // A negative logit is multiplied: the penalty never makes a token likelier.
+  const std::vector<int32_t> others = {0, 1, 2};
+  EXPECT_EQ(sampler.sample(std::vector<float>{-8, -8, -1, -1.5}, others), 3);
+}
+
+TEST(Sampler, ForgetsWhatLeftTheWindow) {
+  SamplingOptions options;
+  options.temperature = 0;
+  options.repetition_penalty = 2;
+  options.repetition_window = 1;
+  Sampler sampler(options);
+  const std::vector<int32_t> seen = {0, 3};
+  EXPECT_EQ(sampler.sample(std::vector<float>{4, 3, 0, 0}, seen), 0);
+}
+
+TEST(Sampler, RepeatsItselfWithTheSameSeedOnly) {
+  const auto draw = [](uint64_t seed) {
+    SamplingOptions options = plain();
+    options.seed = seed;
+    Sampler sampler(options);
+    std::vector<int32_t> tokens;
+    for (int i = 0; i < 50; ++i) tokens.push_back(sampler.sample(four(), {}));
+    return tokens;
+  };
+  EXPECT_EQ(draw(1), draw(1));
+  EXPECT_NE(draw(1), draw(2));
+}
+
+TEST(Sampler, RefusesDamagedLogits) {
+  Sampler sampler(plain());
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_THROW(sampler.sample(std::vector<float>{1, nan}, {}), Error);
+  EXPECT_THROW(sampler.sample(std::vector<float>{-infinity, -infinity}, {}), Error);
+}
+
+TEST(SamplingOptions, NameTheValueThatIsOutOfRange) {
+  SamplingOptions options;
+  options.top_p = 1.5;
+  try {
+    options.check();
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("top_p is 1.5"));
+  }
+  options = {};
+  options.temperature = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(options.check(), UsageError);
+}
+
+}  // namespace
+}  // namespace corral::engine

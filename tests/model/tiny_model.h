@@ -1,0 +1,59 @@
+#pragma once
+
+#include <vector>
+
+#include "model/initialise.h"
+#include "model/presets.h"
+#include "model/text_model.h"
+#include "text/tokenizer.h"
+
+namespace corral::test {
+
+/// A small random model that has every kind of layer: RoPE and NoPE, dense and with experts.
+inline model::Config tiny_config(bool scout = true) {
+  model::Config c = model::find_preset("tiny").config;
+  c.vocab_size = 320;
+  c.num_local_experts = 4;
+  c.attention_chunk_size = 16;
+  c.floor_scale = 8;
+  c.use_qk_norm = scout;
+  if (scout) {
+    c.rope_scaling = model::RopeScalingConfig{};
+  } else {
+    c.interleave_moe_layer_step = 2;
+    c.moe_layers.clear();
+    c.attn_temperature_tuning = false;
+  }
+  c.normalise();
+  return c;
+}
+
+inline model::TextModel tiny_model(const model::Config& config, const DevicePtr& device,
+                                   uint64_t seed = 1) {
+  return model::TextModel::trainable(config, model::initialise(config, seed, device));
+}
+
+/// The bytes as tokens 0 to 255 and the special tokens of a chat.
+inline std::shared_ptr<const text::Tokenizer> byte_tokenizer() {
+  text::TokenizerSpec spec;
+  for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(1, static_cast<char>(byte));
+  spec.pattern = std::string(text::kLlama4Pattern);
+  text::TokenId next = 256;
+  for (const auto name : {text::special::kBeginOfText, text::special::kEndOfText,
+                          text::special::kHeaderStart, text::special::kHeaderEnd,
+                          text::special::kEndOfMessage, text::special::kEndOfTurn,
+                          text::special::kPythonStart, text::special::kPythonEnd}) {
+    spec.specials.emplace(std::string(name), next++);
+  }
+  return text::Tokenizer::create(spec);
+}
+
+inline std::vector<int32_t> some_tokens(int64_t count, int64_t vocab_size) {
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<int32_t>((i * 7919 + i * i * 31 + 5) % vocab_size));
+  }
+  return tokens;
+}
+
+}  // namespace corral::test
