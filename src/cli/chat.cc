@@ -1,0 +1,146 @@
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "cli/generation_options.h"
+#include "cli/interrupt.h"
+#include "cli/line_editor.h"
+#include "engine/session.h"
+#include "text/chat.h"
+
+namespace corral::cli {
+namespace {
+
+constexpr const char* kChatHelp =
+    "/help            this list\n"
+    "/reset           forget the conversation\n"
+    "/system TEXT     set the system prompt and start again; without TEXT, remove it\n"
+    "/save FILE       write the conversation as JSON\n"
+    "/quit            leave (Ctrl-D does it too)\n"
+    "Ctrl-C stops an answer.\n";
+
+struct ChatOptions {
+  std::string model;
+  GenerationOptions generation;
+  MachineOptions machine;
+};
+
+class Chat {
+ public:
+  Chat(const ChatOptions& options, Io& io)
+      : io_(io),
+        loaded_(model::load_model(resolve_model(options.model), options.machine.device())),
+        format_(loaded_.need_tokenizer()),
+        session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation)),
+        generate_(options.generation.generate()),
+        system_(options.generation.system) {
+    start_again();
+  }
+
+  void run() {
+    LineEditor editor(io_);
+    if (io_.terminal) io_.out << loaded_.name << ": type a message, or /help\n" << std::flush;
+    while (const auto line = editor.read("> ")) {
+      interrupt_.clear();
+      if (line->empty()) continue;
+      if (line->front() != '/') {
+        answer(*line);
+      } else if (!command(*line)) {
+        return;
+      }
+    }
+    if (io_.terminal) io_.out << '\n';
+  }
+
+ private:
+  static model::ForwardOptions forward_options(const GenerationOptions& generation) {
+    model::ForwardOptions options;
+    options.precision = generation.precision();
+    return options;
+  }
+
+  void start_again() {
+    messages_.clear();
+    if (!system_.empty()) messages_.push_back(text::text_message("system", system_));
+  }
+
+  void answer(const std::string& message) {
+    messages_.push_back(text::text_message("user", message));
+    const auto prompt = format_.render(messages_, {}).ids;
+    const engine::Answer answer = session_.generate(prompt, generate_, [&](std::string_view part) {
+      io_.out << part << std::flush;
+      return !interrupt_.requested();
+    });
+    interrupt_.clear();
+    io_.out << '\n' << std::flush;
+    // Each answer of a conversation draws its own random numbers.
+    ++generate_.sampling.seed;
+    messages_.push_back(text::text_message("assistant", answer.text));
+  }
+
+  // False: leave.
+  bool command(const std::string& line) {
+    const size_t space = line.find(' ');
+    const std::string name = line.substr(0, space);
+    const std::string rest = space == line.npos ? "" : line.substr(space + 1);
+    if (name == "/quit" || name == "/exit") return false;
+    if (name == "/help") {
+      io_.out << kChatHelp << std::flush;
+    } else if (name == "/reset") {
+      start_again();
+    } else if (name == "/system") {
+      system_ = rest;
+      start_again();
+    } else if (name == "/save") {
+      save(rest);
+    } else {
+      io_.err << "no command " << name << ": /help lists them\n" << std::flush;
+    }
+    return true;
+  }
+
+  void save(const std::string& path) {
+    if (path.empty()) {
+      io_.err << "/save needs a file name\n" << std::flush;
+      return;
+    }
+    nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+    for (const text::ChatMessage& message : messages_) {
+      messages.push_back({{"role", message.role}, {"content", message.content.front().text}});
+    }
+    const nlohmann::ordered_json json = {{"model", loaded_.name}, {"messages", messages}};
+    try {
+      write_file_atomically(path, json.dump(2) + "\n");
+      io_.out << "saved to " << path << '\n' << std::flush;
+    } catch (const IoError& error) {  // a wrong name is no reason to lose the conversation
+      io_.err << error.what() << '\n' << std::flush;
+    }
+  }
+
+  Io& io_;
+  Interrupt interrupt_;
+  model::LoadedModel loaded_;
+  text::ChatFormat format_;
+  engine::Session session_;
+  engine::GenerateOptions generate_;
+  std::string system_;
+  std::vector<text::ChatMessage> messages_;
+};
+
+}  // namespace
+
+void add_chat_command(CLI::App& app, Io& io) {
+  auto options = std::make_shared<ChatOptions>();
+  CLI::App* command = app.add_subcommand("chat", "talk with a model in the terminal");
+  command->add_option("model", options->model, kModelHelp)->required();
+  options->generation.add_to(*command);
+  options->machine.add_to(*command);
+  command->footer(str("In the chat:\n", kChatHelp,
+                      "Example:\n  corral chat llama-scout-mini --system \"Answer briefly.\""));
+  command->callback([options, &io] { Chat(*options, io).run(); });
+}
+
+}  // namespace corral::cli

@@ -1,0 +1,82 @@
+#include "cli/common.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace corral::cli {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+// Where models may lie, seen from the program: build/release/corral in the source tree, bin/corral when
+// installed.
+std::vector<std::filesystem::path> model_folders() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return {};
+  const auto folder = program.parent_path();
+  return {folder / "../../models", folder / "../share/corral/models"};
+}
+
+bool is_model(const std::filesystem::path& path) {
+  return path.extension() == ".gguf" || std::filesystem::exists(path / "config.json");
+}
+
+}  // namespace
+
+void MachineOptions::add_to(CLI::App& command) {
+  command
+      .add_option("-t,--threads", threads_, "threads to compute with (default: one a processor)")
+      ->check(CLI::Range(1, kMaxThreads));
+  command.add_option("--cpu-isa", isa_, "portable, avx2 or avx512 (default: the best there is)");
+}
+
+DevicePtr MachineOptions::device() const {
+  CpuOptions options;
+  if (threads_ > 0) options.threads = threads_;
+  if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
+  return Device::cpu(options);
+}
+
+std::vector<ListedModel> listed_models() {
+  std::vector<ListedModel> models;
+  for (const auto& folder : model_folders()) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      if (!is_model(entry.path())) continue;
+      models.push_back({entry.path().stem().string(), std::filesystem::canonical(entry.path())});
+    }
+  }
+  std::sort(models.begin(), models.end(),
+            [](const ListedModel& a, const ListedModel& b) { return a.name < b.name; });
+  return models;
+}
+
+std::filesystem::path resolve_model(const std::string& model) {
+  std::error_code error;
+  if (std::filesystem::exists(model, error)) return model;
+  std::string known;
+  for (const ListedModel& listed : listed_models()) {
+    if (listed.name == model) return listed.path;
+    known += (known.empty() ? "" : ", ") + listed.name;
+  }
+  throw UsageError(str("model '", model, "' is neither a file nor a folder, nor one of the listed models (",
+                       known.empty() ? "there are none" : known, ")"));
+}
+
+void add_precision(CLI::App& command, std::string& precision) {
+  command
+      .add_option("--precision", precision,
+                  "f32: products with every bit of float weights; bf16: both sides rounded, faster")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+}
+
+quant::Precision parse_precision(const std::string& name) {
+  if (name == "f32") return quant::Precision::kF32;
+  if (name == "bf16") return quant::Precision::kBF16;
+  throw UsageError(str("precision '", name, "' is unknown: use f32 or bf16"));
+}
+
+}  // namespace corral::cli

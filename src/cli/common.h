@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/io.h"
+#include "model/loaded_model.h"
+#include "quant/linear_weight.h"
+
+namespace corral::cli {
+
+/// --threads and --cpu-isa, which every command that computes takes.
+class MachineOptions {
+ public:
+  void add_to(CLI::App& command);
+  DevicePtr device() const;
+
+ private:
+  int threads_ = 0;  // 0: all processors
+  std::string isa_;  // empty: the best
+};
+
+/// A model that `corral list` shows: a file or folder of the models folder.
+struct ListedModel {
+  std::string name;
+  std::filesystem::path path;
+};
+
+/// The models that come with Corral: those in the folder `models` of the source tree that the program
+/// was built in, or in share/corral/models beside an installed program.
+std::vector<ListedModel> listed_models();
+
+/// The path that a MODEL argument means: an existing file or folder, else a listed name. Throws
+/// UsageError naming what there is.
+std::filesystem::path resolve_model(const std::string& model);
+
+/// Help text of a MODEL argument.
+inline constexpr const char* kModelHelp =
+    "a GGUF file, a Hugging Face directory, or a name from `corral list`";
+
+/// Adds the precision option: f32 computes with every bit of the weights, bf16 rounds both sides of matrix
+/// products.
+void add_precision(CLI::App& command, std::string& precision);
+quant::Precision parse_precision(const std::string& name);
+
+}  // namespace corral::cli

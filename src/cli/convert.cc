@@ -1,0 +1,78 @@
+#include <memory>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "model/gguf_checkpoint.h"
+#include "model/hf_checkpoint.h"
+#include "text/tokenizer_files.h"
+
+namespace corral::cli {
+namespace {
+
+struct ConvertOptions {
+  std::string in;
+  std::filesystem::path out;
+  std::string type;
+  std::string name;
+  MachineOptions machine;
+};
+
+void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded, Io& io) {
+  Progress progress(io.err, io.terminal, "writing", 1, "MB");
+  model::GgufOptions gguf;
+  gguf.dtype = parse_dtype(options.type.empty() ? "q8_0" : options.type);
+  gguf.name = options.name.empty() ? loaded.name : options.name;
+  gguf.progress = [&](int64_t done, int64_t total) {
+    progress.set_total(static_cast<double>(total) / 1e6);
+    progress.update(static_cast<double>(done) / 1e6);
+  };
+  model::save_gguf(options.out, loaded.model.config(), loaded.model.weights(),
+                   loaded.tokenizer.get(), gguf);
+}
+
+void write_hf(const ConvertOptions& options, const model::LoadedModel& loaded) {
+  const DType dtype = parse_dtype(options.type.empty() ? "bf16" : options.type);
+  model::save_hf(options.out, loaded.model.config(), loaded.model.weights(), dtype);
+  if (loaded.tokenizer) text::save_tokenizer(*loaded.tokenizer, options.out);
+}
+
+void run_convert(const ConvertOptions& options, Io& io) {
+  const auto path = resolve_model(options.in);
+  std::error_code error;
+  if (std::filesystem::equivalent(path, options.out, error)) {
+    throw UsageError(str("convert: ", options.out.string(), " is the model itself: name another"));
+  }
+  const auto loaded = model::load_model(path, options.machine.device());
+  if (!loaded.model.config().multimodal_json.empty()) {
+    io.err << "corral: the image tower is left out: only the text model is written\n";
+  }
+  if (options.out.extension() == ".gguf") {
+    write_gguf(options, loaded, io);
+  } else {
+    write_hf(options, loaded);
+  }
+}
+
+}  // namespace
+
+void add_convert_command(CLI::App& app, Io& io) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* command =
+      app.add_subcommand("convert", "between Hugging Face and GGUF form, and other number types");
+  command->add_option("in", options->in, kModelHelp)->required();
+  command->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
+      ->required();
+  command->add_option("--type", options->type,
+                      "f32, f16, bf16, or (GGUF) q8_0; default q8_0 for GGUF, bf16 for a folder");
+  command->add_option("--name", options->name, "the model's name in a GGUF file");
+  options->machine.add_to(*command);
+  command->footer(
+      "Examples:\n"
+      "  corral convert runs/mini/latest mini.gguf --type q8_0\n"
+      "  corral convert mini.gguf mini-hf --type f32");
+  command->callback([options, &io] { run_convert(*options, io); });
+}
+
+}  // namespace corral::cli

@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "data/document_reader.h"
+#include "ops/cross_entropy/cross_entropy.h"
+
+namespace corral::cli {
+namespace {
+
+struct PerplexityOptions {
+  std::string model;
+  std::filesystem::path file;
+  int64_t context = 2048;
+  int64_t max_tokens = 0;  // 0: all
+  bool json = false;
+  std::string precision = "f32";
+  MachineOptions machine;
+};
+
+struct Totals {
+  int64_t documents = 0;
+  int64_t tokens = 0;  // predicted
+  int64_t bytes = 0;   // of text
+  double nll = 0;      // nats
+
+  double loss() const { return nll / static_cast<double>(tokens); }
+  double bits_per_byte() const { return nll / std::log(2.0) / static_cast<double>(bytes); }
+};
+
+// Adds one document, cut into windows of at most `context` tokens that each start afresh.
+void score(const model::TextModel& model, std::span<const int32_t> tokens,
+           const PerplexityOptions& options, Totals& totals) {
+  const autograd::NoGrad no_grad;
+  model::ForwardOptions forward;
+  forward.precision = parse_precision(options.precision);
+  const auto total = static_cast<int64_t>(tokens.size());
+  for (int64_t begin = 0; begin + 1 < total; begin += options.context) {
+    const int64_t length = std::min(options.context, total - 1 - begin);
+    const auto first = static_cast<size_t>(begin);
+    const auto count = static_cast<size_t>(length);
+    kv::Batch batch;
+    batch.append(tokens.subspan(first, count), 0);
+    const auto nll_T = ops::token_nll(model.hidden(batch, forward), model.weights().readout,
+                                      tokens.subspan(first + 1, count), forward.precision);
+    for (const float nll : nll_T) totals.nll += static_cast<double>(nll);
+    totals.tokens += length;
+  }
+}
+
+void report(const Totals& totals, const PerplexityOptions& options, Io& io) {
+  if (totals.tokens == 0) throw Error(str(options.file.string(), ": no text to score"));
+  if (options.json) {
+    io.out << nlohmann::ordered_json{{"perplexity", std::exp(totals.loss())},
+                                     {"loss", totals.loss()},
+                                     {"bits_per_byte", totals.bits_per_byte()},
+                                     {"tokens", totals.tokens},
+                                     {"documents", totals.documents}}
+                  .dump()
+           << '\n';
+    return;
+  }
+  io.out << "perplexity " << std::exp(totals.loss()) << ", loss " << totals.loss()
+         << " nats a token, " << totals.bits_per_byte() << " bits a byte, over " << totals.tokens
+         << " tokens of " << totals.documents << " documents\n";
+}
+
+void run_perplexity(const PerplexityOptions& options, Io& io) {
+  const auto loaded = model::load_model(resolve_model(options.model), options.machine.device());
+  const auto tokenizer = loaded.need_tokenizer();
+  data::DocumentReader reader({options.file});
+  Progress progress(io.err, io.terminal, "scoring", static_cast<double>(options.max_tokens), "tokens");
+  Totals totals;
+  while (const auto document = reader.next()) {
+    const auto tokens = tokenizer->encode(document->text, {.bos = true, .eos = true});
+    score(loaded.model, tokens, options, totals);
+    totals.bytes += static_cast<int64_t>(document->text.size());
+    ++totals.documents;
+    progress.update(static_cast<double>(totals.tokens));
+    if (options.max_tokens > 0 && totals.tokens >= options.max_tokens) break;
+  }
+  progress.finish();
+  report(totals, options, io);
+}
+
+}  // namespace
+
+void add_perplexity_command(CLI::App& app, Io& io) {
+  auto options = std::make_shared<PerplexityOptions>();
+  CLI::App* command = app.add_subcommand("perplexity", "how well a model predicts a text");
+  command->add_option("model", options->model, kModelHelp)->required();
+  command->add_option("file", options->file, ".txt, .jsonl or .jsonl.zst (field \"text\")")->required();
+  command->add_option("--context", options->context, "longest window, each starting afresh")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 24))
+      ->capture_default_str();
+  command->add_option("--max-tokens", options->max_tokens, "stop after the document that reaches this")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--json", options->json, "one JSON object");
+  add_precision(*command, options->precision);
+  options->machine.add_to(*command);
+  command->footer("Example:\n  corral perplexity llama-scout-mini stories.jsonl.zst --context 512");
+  command->callback([options, &io] { run_perplexity(*options, io); });
+}
+
+}  // namespace corral::cli

@@ -1,0 +1,85 @@
+#include <csignal>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "cli/generation_options.h"
+#include "cli/interrupt.h"
+#include "engine/session.h"
+
+namespace corral::cli {
+namespace {
+
+struct RunOptions {
+  std::string model;
+  std::string prompt;
+  bool chat = false;
+  bool json = false;
+  GenerationOptions generation;
+  MachineOptions machine;
+};
+
+std::string read_all(std::istream& in) {
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+nlohmann::ordered_json answer_json(const engine::Answer& answer) {
+  const auto tokens = static_cast<double>(answer.tokens.size());
+  nlohmann::ordered_json json;
+  json["text"] = answer.text;
+  json["tokens"] = answer.tokens;
+  json["finish_reason"] = engine::finish_reason_name(answer.reason);
+  json["prompt_tokens"] = answer.prompt_tokens;
+  json["timings"] = {{"prefill_seconds", answer.prefill_seconds},
+                     {"decode_seconds", answer.decode_seconds},
+                     {"decode_tps", answer.decode_seconds > 0 ? tokens / answer.decode_seconds : 0}};
+  return json;
+}
+
+void run_model(const RunOptions& options, Io& io) {
+  const DevicePtr device = options.machine.device();
+  const auto loaded = model::load_model(resolve_model(options.model), device);
+  const auto tokenizer = loaded.need_tokenizer();
+  const std::string prompt = options.prompt == "-" ? read_all(io.in) : options.prompt;
+  const std::vector<int32_t> tokens =
+      options.chat ? render_user_turn(tokenizer, options.generation.system, prompt)
+                   : tokenizer->encode(prompt, {.bos = true});
+  model::ForwardOptions forward;
+  forward.precision = options.generation.precision();
+  engine::Session session(loaded.model, tokenizer, forward);
+  const Interrupt interrupt;
+  const auto show = [&](std::string_view part) {
+    if (!options.json) io.out << part << std::flush;
+    return !interrupt.requested();
+  };
+  const engine::Answer answer = session.generate(tokens, options.generation.generate(), show);
+  if (options.json) {
+    io.out << answer_json(answer).dump() << '\n';
+  } else {
+    io.out << '\n';
+  }
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Io& io) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "one answer to one prompt");
+  command->add_option("model", options->model, kModelHelp)->required();
+  command->add_option("-p,--prompt", options->prompt, "text to continue; - reads standard input")
+      ->required();
+  command->add_flag("--chat", options->chat, "the prompt is a user's message, answered in chat format");
+  command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
+  options->generation.add_to(*command);
+  options->machine.add_to(*command);
+  command->footer(
+      "Examples:\n"
+      "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
+      "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json");
+  command->callback([options, &io] { run_model(*options, io); });
+}
+
+}  // namespace corral::cli

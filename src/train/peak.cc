@@ -1,0 +1,45 @@
+#include "train/peak.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "simd/isa.h"
+#include "train/peak_kernel.h"
+
+namespace corral::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kSampleSeconds = 0.015;
+constexpr int kSamples = 4;
+constexpr int64_t kRounds = 20000;
+
+}  // namespace
+
+double measure_peak_flops(Device& device, quant::Precision precision) {
+  const PeakKernels& kernels =
+      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak);
+  const PeakKernel kernel = precision == quant::Precision::kBF16 ? kernels.bf16 : kernels.f32;
+  double best = 0;
+  for (int sample = 0; sample < kSamples; ++sample) {
+    std::vector<double> operations(static_cast<size_t>(device.threads().size()));
+    const auto start = Clock::now();
+    const auto seconds = [&] {
+      return std::chrono::duration<double>(Clock::now() - start).count();
+    };
+    device.threads().run([&](int member) {
+      float values[3] = {1.0f, 1e-3f, 0.0f};
+      double done = 0;
+      while (seconds() < kSampleSeconds) done += kernel(kRounds, values);
+      operations[static_cast<size_t>(member)] = done;
+    });
+    double total = 0;
+    for (const double done : operations) total += done;
+    best = std::max(best, total / seconds());
+  }
+  return best;
+}
+
+}  // namespace corral::train

@@ -1,0 +1,54 @@
+#include "simd/vec.h"
+#include "train/peak_kernel.h"
+
+namespace corral::train::CORRAL_ISA {
+namespace {
+
+using simd::CORRAL_ISA::F32;
+using simd::CORRAL_ISA::kLanes;
+
+// Enough independent chains to hide the latency of the multiply-add in both of its units, few
+// enough to stay in registers.
+constexpr int kChains = 12;
+
+double f32(int64_t rounds, float* sink) {
+  F32 sums[kChains] = {};
+  const F32 a = simd::CORRAL_ISA::set1(sink[0]);
+  const F32 b = simd::CORRAL_ISA::set1(sink[1]);
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) sums[c] = simd::CORRAL_ISA::fma(a, b, sums[c]);
+  }
+  F32 total{};
+  for (int c = 0; c < kChains; ++c) total = total + sums[c];
+  sink[2] = simd::CORRAL_ISA::sum(total);
+  return 2.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+
+#if defined(__AVX512BF16__)
+double bf16(int64_t rounds, float* sink) {
+  __m512 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_setzero_ps();
+  __m512bh a;
+  __m512bh b;
+  const F32 wide_a = simd::CORRAL_ISA::set1(sink[0]);
+  const F32 wide_b = simd::CORRAL_ISA::set1(sink[1]);
+  std::memcpy(&a, &wide_a, sizeof(a));
+  std::memcpy(&b, &wide_b, sizeof(b));
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbf16_ps(sums[c], a, b);
+  }
+  F32 total{};
+  for (int c = 0; c < kChains; ++c) total = total + reinterpret_cast<F32>(sums[c]);
+  sink[2] = simd::CORRAL_ISA::sum(total);
+  return 2.0 * 2.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+#else
+constexpr PeakKernel bf16 = f32;
+#endif
+
+}  // namespace
+
+extern const PeakKernels kPeak;
+const PeakKernels kPeak = {f32, bf16};
+
+}  // namespace corral::train::CORRAL_ISA

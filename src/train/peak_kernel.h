@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+namespace corral::train {
+
+/// Runs `rounds` rounds of independent multiply-adds on registers and returns the floating-point
+/// operations done; `sink` keeps the compiler from dropping them.
+using PeakKernel = double (*)(int64_t rounds, float* sink);
+
+struct PeakKernels {
+  PeakKernel f32;
+  PeakKernel bf16;  // the same as f32 where the instruction set has no bf16 products
+};
+
+namespace portable {
+extern const PeakKernels kPeak;
+}
+namespace avx2 {
+extern const PeakKernels kPeak;
+}
+namespace avx512 {
+extern const PeakKernels kPeak;
+}
+
+}  // namespace corral::train
