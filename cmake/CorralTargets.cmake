@@ -21,6 +21,11 @@ function(corral_configure target)
   endif()
 endfunction()
 
+# For code that is compiled more often than it runs: a third less compile time.
+function(corral_compile_fast target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+endfunction()
+
 # Files named *_isa.cc hold vector code that is compiled once per instruction set, in a namespace of
 # its own (simd/vec.h); the choice is made at run time.
 function(corral_isa_objects target sources)
@@ -80,14 +85,15 @@ function(corral_tests)
     add_executable(${target} ${sources})
     corral_configure(${target})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                               CORRAL_BINARY="$<TARGET_FILE:corral>")
+    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     # GoogleTest's macros compare signed with unsigned literals.
     target_compile_options(${target} PRIVATE -Wno-sign-conversion)
+    corral_compile_fast(${target})
     set(library corral_${folder})
     if(NOT TARGET ${library} OR folder STREQUAL "cli")
       set(library corral_cli)
       add_dependencies(${target} corral)
+      target_compile_definitions(${target} PRIVATE CORRAL_BINARY="$<TARGET_FILE:corral>")
     endif()
     target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main)
     gtest_discover_tests(${target} TEST_PREFIX ${folder}. DISCOVERY_MODE PRE_TEST

@@ -103,9 +103,8 @@ bool recording(std::initializer_list<Tensor> inputs) {
                                            [](const Tensor& x) { return x.node() != nullptr; });
 }
 
-Tensor record(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
+Tensor append(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
               Backward backward) {
-  if (!recording(inputs)) return output;
   auto node = std::make_shared<Node>(name, output.shape());
   node->inputs_.reserve(inputs.size());
   for (const Tensor& input : inputs) node->inputs_.push_back(input.node());

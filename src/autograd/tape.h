@@ -3,6 +3,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -48,7 +49,7 @@ class Node {
 
  private:
   friend class GradientSink;
-  friend Tensor record(const char*, std::initializer_list<Tensor>, Tensor, Backward);
+  friend Tensor append(const char*, std::initializer_list<Tensor>, Tensor, Backward);
   friend void backward(const Tensor&, const Tensor&);
 
   const char* name_;
@@ -69,10 +70,19 @@ void clear_gradient(const Tensor& leaf);
 /// True when an op on these inputs has to write the tape (and so has to save what backward needs).
 bool recording(std::initializer_list<Tensor> inputs);
 
+/// What record() does when the tape is written.
+Tensor append(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
+              Backward backward);
+
 /// Puts an op on the tape and returns its output; returns it unchanged if no input needs a gradient
 /// or NoGrad is in force. The closure must not capture the returned tensor (capture it before).
+template <class Rule>
 Tensor record(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
-              Backward backward);
+              Rule&& backward) {
+  // A closure on the heap for each op would be felt in decoding, which needs none.
+  if (!recording(inputs)) return output;
+  return append(name, inputs, std::move(output), Backward(std::forward<Rule>(backward)));
+}
 
 /// Runs the tape back from `y` with gradient dy (ones by default: y is then a scalar loss), adding
 /// to the gradients of all leaves. The order is fixed by the tape, so the sums are the same bits on

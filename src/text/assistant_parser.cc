@@ -55,11 +55,11 @@ Calls function_tag_calls(std::string_view text) {
     const size_t end = text.find(">{");
     if (end == text.npos) break;
     const std::string_view name = text.substr(0, end);
-    if (name.empty() || name.find_first_of("}<\n") != name.npos) continue;
+    if (name.empty() || name.find_first_of("}<\n") != name.npos) break;
     text.remove_prefix(end + 1);
-    if (const auto arguments = take_object(text)) {
-      calls.push_back(make_call(std::string(name), *arguments));
-    }
+    const auto arguments = take_object(text);
+    if (!arguments) break;
+    calls.push_back(make_call(std::string(name), *arguments));
   }
   return calls;
 }
@@ -124,10 +124,13 @@ Calls find_calls(std::string_view text, bool is_code) {
   return {{"code_interpreter", python_json(arguments)}};
 }
 
-void remove_all(std::string& text, std::string_view part) {
-  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at)) {
-    text.erase(at, part.size());
+std::string without(std::string_view text, std::string_view part) {
+  std::string kept;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part)) {
+    kept += text.substr(0, at);
+    text.remove_prefix(at + part.size());
   }
+  return kept.append(text);
 }
 
 bool take_suffix(std::string& text, std::string_view suffix) {
@@ -147,7 +150,7 @@ ParsedAnswer parse_assistant(std::string_view answer, StopReason if_unmarked) {
   if (is_code) answer.remove_prefix(special::kPythonStart.size());
 
   ParsedAnswer parsed{.content = std::string(answer), .stop_reason = if_unmarked};
-  if (is_code) remove_all(parsed.content, special::kPythonEnd);
+  if (is_code) parsed.content = without(answer, special::kPythonEnd);
   if (take_suffix(parsed.content, special::kEndOfTurn)) {
     parsed.stop_reason = StopReason::kEndOfTurn;
   } else if (take_suffix(parsed.content, special::kEndOfMessage)) {

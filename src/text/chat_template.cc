@@ -29,10 +29,28 @@ const std::string_view kChatTemplate = R"jinja({{- bos_token }}
     {{- "}" -}}
   {%- endif -%}
 {%- endmacro -%}
+{%- macro tool_list() -%}
+  {{- "You can call these functions, described in JSON:\n" -}}
+  {%- for tool in tools -%}
+    {{- (tool.function if tool.function is defined else tool) | tojson -}}
+    {{- "\n" -}}
+  {%- endfor -%}
+  {{- "To call functions, answer with nothing but the calls, in this form: " -}}
+  {{- '{"type": "function", "name": NAME, "parameters": {PARAMETER: VALUE}}' -}}
+{%- endmacro -%}
+{%- if tools and (not messages or messages[0].role != "system") -%}
+  {{- "<|header_start|>system<|header_end|>\n\n" + tool_list() + "<|eot|>" -}}
+{%- endif -%}
 {%- for message in messages -%}
   {%- set role = "ipython" if message.role == "tool" else message.role -%}
   {{- "<|header_start|>" + role + "<|header_end|>\n\n" -}}
   {{- body(message.content) -}}
+  {%- if tools and loop.first and role == "system" -%}
+    {{- "\n\n" + tool_list() -}}
+  {%- endif -%}
+  {%- if role == "user" and message.context -%}
+    {{- "\n\n" + message.context -}}
+  {%- endif -%}
   {%- if role == "assistant" and message.tool_calls -%}
     {%- for call in message.tool_calls -%}
       {{- call_text(call) -}}

@@ -234,6 +234,8 @@ class Reader {
       if (c != '_') digits += c;
       ++at_;
     }
+    const bool only_digits = digits.find_first_not_of("0123456789") == digits.npos;
+    if (only_digits && digits.size() > 1 && digits[0] == '0') return false;  // 007 is an error
     return integer(digits, negative, out) || real(digits, negative, out);
   }
 

@@ -16,6 +16,10 @@ struct Case {
   int64_t top_k;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << str("T = ", c.T, ", D = ", c.D, ", E = ", c.E, ", K = ", c.top_k);
+}
+
 class Combine : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Combine, MatchesReferenceAndFiniteDifferences) {

@@ -61,6 +61,10 @@ struct Case {
   float z_loss;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << str("T = ", c.T, ", D = ", c.D, ", V = ", c.V, ", z = ", c.z_loss);
+}
+
 class CrossEntropyLoss : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CrossEntropyLoss, MatchesReferenceAndFiniteDifferences) {

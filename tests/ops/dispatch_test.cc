@@ -21,6 +21,10 @@ struct Case {
   int64_t top_k;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << str("T = ", c.T, ", D = ", c.D, ", E = ", c.E, ", K = ", c.top_k);
+}
+
 RoutingPtr route(int64_t T, int64_t E, int64_t top_k) {
   return std::make_shared<const Routing>(route_top_k(randn({T, E}, 5), top_k));
 }

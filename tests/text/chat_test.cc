@@ -47,7 +47,7 @@ std::string whole_prompt(const ordered_json& dialog) {
 TEST(ChatGolden, WritesEveryPromptLikeTheReference) {
   const ChatFormat format(small_tokenizer());
   const auto golden = read_json(data_dir() / "chat/dialogs.json");
-  ASSERT_EQ(golden["dialogs"].size(), 29u);
+  ASSERT_EQ(golden["dialogs"].size(), 31u);
   for (const auto& dialog : golden["dialogs"]) {
     const auto messages = text::messages_from_json(dialog["messages"]);
     const auto prompt = format.render(messages, options_of(dialog));

@@ -40,7 +40,8 @@ void softmax_grad(float* s, float* ds, int64_t vectors, float scale, float lse, 
     F32 p = exp_of_negative(fma(load(s + v * kLanes), broadcast(scale), broadcast(-lse)));
     if constexpr (kMasked) {
       const I32 key = lane + static_cast<int32_t>(v * kLanes);
-      p = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end)) ? p : F32{};
+      p = key < static_cast<int32_t>(end) ? p : F32{};
+      p = key < static_cast<int32_t>(begin) ? F32{} : p;
     }
     store(s + v * kLanes, p);
     const F32 dp = load(ds + v * kLanes) - broadcast(delta);
