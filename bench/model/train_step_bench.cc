@@ -22,7 +22,8 @@ void train_step(benchmark::State& state, const char* preset) {
   for (int64_t begin = 0; begin < T; begin += kDocument) {
     std::vector<int32_t> tokens;
     for (int64_t i = 0; i < kDocument; ++i) {
-      tokens.push_back(static_cast<int32_t>((begin * 131 + i * i * 7 + i * 29) % config.vocab_size));
+      tokens.push_back(
+          static_cast<int32_t>((begin * 131 + i * i * 7 + i * 29) % config.vocab_size));
     }
     batch.append(tokens, 0);
     targets.insert(targets.end(), tokens.begin(), tokens.end());

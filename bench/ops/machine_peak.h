@@ -32,7 +32,7 @@ namespace detail {
 inline constexpr int kChains = 12;  // enough to hide the latency of two units
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512(Ceiling what,
+__attribute__((noinline, target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512(Ceiling what,
                                                                                  int64_t rounds) {
   const __m512i ones = _mm512_set1_epi32(0x3F003F00);  // bf16 pairs or a float, all normal numbers
   __m512i sum[kChains];
@@ -47,7 +47,7 @@ __attribute__((target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512
   }
 }
 
-__attribute__((target("avx2,fma"))) inline void spin_avx2(int64_t rounds) {
+__attribute__((noinline, target("avx2,fma"))) inline void spin_avx2(int64_t rounds) {
   const __m256 half = _mm256_set1_ps(0.5f);
   __m256 sum[kChains];
   for (__m256& s : sum) s = _mm256_setzero_ps();

@@ -1,10 +1,9 @@
 #include "cli/app.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <new>
-
-#include <CLI/CLI.hpp>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -17,9 +16,9 @@ constexpr int kMisused = 2;
 using AddCommand = void (*)(CLI::App&, Io&);
 
 constexpr std::array<AddCommand, 11> kCommands = {
-    add_chat_command,    add_run_command,     add_list_command, add_info_command,
-    add_train_command,   add_plot_command,    add_tokenizer_command,
-    add_init_command,    add_convert_command, add_bench_command, add_perplexity_command};
+    add_chat_command,    add_run_command,   add_list_command,      add_info_command,
+    add_train_command,   add_plot_command,  add_tokenizer_command, add_init_command,
+    add_convert_command, add_bench_command, add_perplexity_command};
 
 constexpr std::array<AddCommand, 4> kDebugCommands = {add_debug_logits, add_debug_gradients,
                                                       add_debug_tokenize, add_debug_render};

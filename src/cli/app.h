@@ -7,8 +7,8 @@
 
 namespace corral::cli {
 
-/// Runs the program with these arguments (without its name). Returns the exit status: 0 done, 1 failed,
-/// 2 misused. Everything it has to say goes to io.
+/// Runs the program with these arguments (without its name). Returns the exit status: 0 done, 1
+/// failed, 2 misused. Everything it has to say goes to io.
 int run(const std::vector<std::string>& arguments, Io& io);
 
 }  // namespace corral::cli

@@ -29,7 +29,8 @@ nlohmann::ordered_json samples_json(const engine::Samples& samples) {
 // What decoding reaches of what the memory could feed.
 double bandwidth_share(const engine::BenchResult& result) {
   const double read = result.read_gb_per_s.median() * 1e9;
-  return read > 0 ? static_cast<double>(result.weight_bytes_per_token) * result.decode_tps.median() / read
+  return read > 0 ? static_cast<double>(result.weight_bytes_per_token) *
+                        result.decode_tps.median() / read
                   : 0;
 }
 
@@ -45,10 +46,10 @@ void run_bench(const BenchCommand& options, Io& io) {
   const auto loaded = model::load_model(resolve_model(options.model), device);
   engine::BenchOptions bench = options.bench;
   bench.precision = parse_precision(options.precision);
-  Progress progress(io.err, io.terminal, "measuring", static_cast<double>(bench.repetitions + 1), "runs");
-  const auto result = engine::bench(loaded.model, bench, [&](int64_t run) {
-    progress.update(static_cast<double>(run + 1));
-  });
+  Progress progress(io.err, io.terminal, "measuring", static_cast<double>(bench.repetitions + 1),
+                    "runs");
+  const auto result = engine::bench(
+      loaded.model, bench, [&](int64_t run) { progress.update(static_cast<double>(run + 1)); });
   progress.finish();
   if (options.json) {
     nlohmann::ordered_json json = {{"engine", "corral"},
@@ -76,9 +77,12 @@ void run_bench(const BenchCommand& options, Io& io) {
 
 void add_bench_command(CLI::App& app, Io& io) {
   auto options = std::make_shared<BenchCommand>();
-  CLI::App* command = app.add_subcommand("bench", "tokens a second, and the share of the machine's limit");
+  CLI::App* command =
+      app.add_subcommand("bench", "tokens a second, and the share of the machine's limit");
   command->add_option("model", options->model, kModelHelp)->required();
-  command->add_option("-p,--prompt-tokens", options->bench.prompt_tokens, "prompt length; 0: no prefill")
+  command
+      ->add_option("-p,--prompt-tokens", options->bench.prompt_tokens,
+                   "prompt length; 0: no prefill")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
       ->capture_default_str();
   command->add_option("-n,--generated-tokens", options->bench.generated_tokens, "0: no decoding")
@@ -87,7 +91,9 @@ void add_bench_command(CLI::App& app, Io& io) {
   command->add_option("--depth", options->bench.depth_tokens, "tokens in the cache before decoding")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
       ->capture_default_str();
-  command->add_option("-r,--repetitions", options->bench.repetitions, "counted runs, after one warm-up")
+  command
+      ->add_option("-r,--repetitions", options->bench.repetitions,
+                   "counted runs, after one warm-up")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))
       ->capture_default_str();
   command->add_flag("--json", options->json, "one JSON object with all samples");

@@ -1,3 +1,5 @@
+#include "text/chat.h"
+
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -9,7 +11,6 @@
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "engine/session.h"
-#include "text/chat.h"
 
 namespace corral::cli {
 namespace {

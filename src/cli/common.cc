@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-// Where models may lie, seen from the program: build/release/corral in the source tree, bin/corral when
-// installed.
+// Where models may lie, seen from the program: build/release/corral in the source tree, bin/corral
+// when installed.
 std::vector<std::filesystem::path> model_folders() {
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -61,7 +61,8 @@ std::filesystem::path resolve_model(const std::string& model) {
     if (listed.name == model) return listed.path;
     known += (known.empty() ? "" : ", ") + listed.name;
   }
-  throw UsageError(str("model '", model, "' is neither a file nor a folder, nor one of the listed models (",
+  throw UsageError(str("model '", model,
+                       "' is neither a file nor a folder, nor one of the listed models (",
                        known.empty() ? "there are none" : known, ")"));
 }
 

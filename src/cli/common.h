@@ -1,11 +1,10 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "cli/io.h"
 #include "model/loaded_model.h"
@@ -30,8 +29,8 @@ struct ListedModel {
   std::filesystem::path path;
 };
 
-/// The models that come with Corral: those in the folder `models` of the source tree that the program
-/// was built in, or in share/corral/models beside an installed program.
+/// The models that come with Corral: those in the folder `models` of the source tree that the
+/// program was built in, or in share/corral/models beside an installed program.
 std::vector<ListedModel> listed_models();
 
 /// The path that a MODEL argument means: an existing file or folder, else a listed name. Throws
@@ -42,8 +41,8 @@ std::filesystem::path resolve_model(const std::string& model);
 inline constexpr const char* kModelHelp =
     "a GGUF file, a Hugging Face directory, or a name from `corral list`";
 
-/// Adds the precision option: f32 computes with every bit of the weights, bf16 rounds both sides of matrix
-/// products.
+/// Adds the precision option: f32 computes with every bit of the weights, bf16 rounds both sides of
+/// matrix products.
 void add_precision(CLI::App& command, std::string& precision);
 quant::Precision parse_precision(const std::string& name);
 

@@ -62,7 +62,8 @@ void add_convert_command(CLI::App& app, Io& io) {
   CLI::App* command =
       app.add_subcommand("convert", "between Hugging Face and GGUF form, and other number types");
   command->add_option("in", options->in, kModelHelp)->required();
-  command->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
+  command
+      ->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
       ->required();
   command->add_option("--type", options->type,
                       "f32, f16, bf16, or (GGUF) q8_0; default q8_0 for GGUF, bf16 for a folder");

@@ -72,7 +72,8 @@ void run_gradients(const GradientOptions& options, Io& io) {
   const DevicePtr device = options.machine.device();
   const auto path = resolve_model(options.model);
   if (!std::filesystem::is_directory(path)) {
-    throw UsageError(str(path.string(), ": gradients need a Hugging Face directory of float weights"));
+    throw UsageError(
+        str(path.string(), ": gradients need a Hugging Face directory of float weights"));
   }
   const model::Config config = model::read_hf_config(path);
   const auto model = model::TextModel::trainable(
@@ -82,17 +83,16 @@ void run_gradients(const GradientOptions& options, Io& io) {
   forward.precision = parse_precision(options.precision);
   forward.recompute = options.recompute;
   const Tensor hidden_TD = model.hidden(data.batch, forward);
-  const auto result =
-      ops::cross_entropy(hidden_TD, model.weights().readout, data.targets,
-                         static_cast<double>(data.supervised), forward.precision);
+  const auto result = ops::cross_entropy(hidden_TD, model.weights().readout, data.targets,
+                                         static_cast<double>(data.supervised), forward.precision);
   autograd::backward(result.loss);
   std::vector<io::NamedTensor> gradients;
   for (const model::NamedParameter& parameter : model.parameters()) {
     const Tensor gradient = autograd::gradient(parameter.value);
     // An expert that no token chose has no gradient: zero.
-    gradients.push_back({parameter.name,
-                         gradient.defined() ? gradient
-                                            : Tensor::zeros(parameter.value.shape(), DType::kF32, device)});
+    gradients.push_back({parameter.name, gradient.defined() ? gradient
+                                                            : Tensor::zeros(parameter.value.shape(),
+                                                                            DType::kF32, device)});
   }
   io::write_safetensors(options.out, gradients);
   io.out << nlohmann::json{{"loss", result.loss.data<float>()[0]}}.dump() << '\n';
@@ -110,7 +110,8 @@ void add_debug_gradients(CLI::App& debug, Io& io) {
   command->add_flag("--recompute", options->recompute, "recompute activations layer by layer");
   add_precision(*command, options->precision);
   options->machine.add_to(*command);
-  command->footer("Example:\n  corral debug gradients model --batch batch.json --out grads.safetensors");
+  command->footer(
+      "Example:\n  corral debug gradients model --batch batch.json --out grads.safetensors");
   command->callback([options, &io] { run_gradients(*options, io); });
 }
 

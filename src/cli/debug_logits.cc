@@ -33,7 +33,8 @@ class Rows {
     values_.insert(values_.end(), values.begin(), values.end());
   }
   Tensor tensor(const DevicePtr& device) const {
-    return Tensor::from(values_, {static_cast<int64_t>(values_.size()) / columns_, columns_}, device);
+    return Tensor::from(values_, {static_cast<int64_t>(values_.size()) / columns_, columns_},
+                        device);
   }
 
  private:
@@ -141,8 +142,9 @@ class LogitsRun {
     for (int64_t begin = 0; begin < total; begin += options_.piece) {
       const int64_t length = std::min(options_.piece, total - begin);
       kv::Batch batch;
-      batch.append(std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(length)),
-                   begin, sequence);
+      batch.append(
+          std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(length)), begin,
+          sequence);
       logits.add(model.logits(model.hidden(batch, options), options));
     }
     return logits.tensor(device_);
@@ -193,11 +195,14 @@ void add_debug_logits(CLI::App& debug, Io& io) {
       ->required();
   command->add_option("--out", options->out, "safetensors file to write")->required();
   command->add_flag("--trace", options->trace, "also write every layer's activations");
-  command->add_option("--piece", options->piece, "feed this many tokens at a time through the KV cache")
+  command
+      ->add_option("--piece", options->piece,
+                   "feed this many tokens at a time through the KV cache")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
   add_precision(*command, options->precision);
   options->machine.add_to(*command);
-  command->footer("Example:\n  corral debug logits model.gguf --cases cases.json --out logits.safetensors");
+  command->footer(
+      "Example:\n  corral debug logits model.gguf --cases cases.json --out logits.safetensors");
   command->callback([options, &io] { LogitsRun(*options).run(io); });
 }
 

@@ -12,7 +12,8 @@ void GenerationOptions::add_to(CLI::App& command) {
   command.add_option("-n,--max-tokens", options_.max_tokens, "most tokens of an answer")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31))
       ->capture_default_str();
-  command.add_option("--temp", sampling.temperature, "temperature; 0 always takes the likeliest token")
+  command
+      .add_option("--temp", sampling.temperature, "temperature; 0 always takes the likeliest token")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   command.add_option("--top-k", sampling.top_k, "choose among the k likeliest; 0: all")
@@ -22,7 +23,8 @@ void GenerationOptions::add_to(CLI::App& command) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
-      .add_option("--min-p", sampling.min_p, "drop tokens less likely than this times the likeliest")
+      .add_option("--min-p", sampling.min_p,
+                  "drop tokens less likely than this times the likeliest")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
@@ -30,7 +32,8 @@ void GenerationOptions::add_to(CLI::App& command) {
                   "divide the logits of recent tokens by this")
       ->check(CLI::Range(0.01, 100.0))
       ->capture_default_str();
-  command.add_option("--seed", seed_, "the same seed gives the same text (default: from the clock)");
+  command.add_option("--seed", seed_,
+                     "the same seed gives the same text (default: from the clock)");
   command.add_option("--stop", options_.stop, "text that ends the answer; may be given again");
   command.add_option("--system", system, "system prompt of a chat");
   add_precision(command, precision_);

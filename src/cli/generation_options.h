@@ -1,11 +1,10 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "engine/session.h"
 #include "quant/linear_weight.h"
@@ -29,8 +28,8 @@ class GenerationOptions {
   std::string precision_ = "f32";
 };
 
-/// The tokens of a fresh chat: system prompt (if not empty), the user's message, and the header of the
-/// answer.
+/// The tokens of a fresh chat: system prompt (if not empty), the user's message, and the header of
+/// the answer.
 std::vector<int32_t> render_user_turn(const std::shared_ptr<const text::Tokenizer>& tokenizer,
                                       const std::string& system, const std::string& message);
 

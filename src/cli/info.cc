@@ -32,7 +32,8 @@ struct Subject {
 
 bool is_preset(const std::string& name) {
   const auto all = model::presets();
-  return std::any_of(all.begin(), all.end(), [&](const auto& preset) { return preset.name == name; });
+  return std::any_of(all.begin(), all.end(),
+                     [&](const auto& preset) { return preset.name == name; });
 }
 
 Subject inspect(const std::string& argument) {
@@ -108,8 +109,8 @@ void print(std::ostream& out, const Subject& subject, const InfoOptions& options
   out << subject.name << " (" << subject.format << ")\n"
       << "parameters         " << billions(count.total) << " total, " << billions(count.active)
       << " active\n"
-      << "hidden_size        " << c.hidden_size << ", " << c.num_hidden_layers << " layers, vocabulary "
-      << c.vocab_size << '\n'
+      << "hidden_size        " << c.hidden_size << ", " << c.num_hidden_layers
+      << " layers, vocabulary " << c.vocab_size << '\n'
       << "attention          " << c.num_attention_heads << " query and " << c.num_key_value_heads
       << " key-value heads of " << c.head_dim << (c.use_qk_norm ? ", QK norm" : "") << '\n'
       << "experts            " << c.num_local_experts << " of width " << c.intermediate_size << ", "
@@ -134,12 +135,14 @@ void print(std::ostream& out, const Subject& subject, const InfoOptions& options
 void add_info_command(CLI::App& app, Io& io) {
   auto options = std::make_shared<InfoOptions>();
   CLI::App* command = app.add_subcommand("info", "what a model is: parameters, layers, memory");
-  command->add_option("model", options->model, str(kModelHelp, ", or a preset (scout, maverick, ...)"))
+  command
+      ->add_option("model", options->model, str(kModelHelp, ", or a preset (scout, maverick, ...)"))
       ->required();
   command->add_option("--context", options->contexts, "context lengths to show the KV cache for")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command->add_flag("--json", options->json, "one JSON object, with the whole config");
-  command->footer("Examples:\n  corral info scout\n  corral info model.gguf --json --context 100000");
+  command->footer(
+      "Examples:\n  corral info scout\n  corral info model.gguf --json --context 100000");
   command->callback([options, &io] {
     const Subject subject = inspect(options->model);
     if (options->json) {

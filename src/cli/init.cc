@@ -66,15 +66,19 @@ void run_init(const InitOptions& options) {
 void add_init_command(CLI::App& app, Io&) {
   auto options = std::make_shared<InitOptions>();
   CLI::App* command = app.add_subcommand("init", "a model of a preset's shape with random weights");
-  command->add_option("preset", options->preset, "scout, maverick, behemoth, scout-mini, ...")->required();
-  command->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
+  command->add_option("preset", options->preset, "scout, maverick, behemoth, scout-mini, ...")
+      ->required();
+  command
+      ->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
       ->required();
   command->add_option("--layers", options->layers, "this many layers instead of the preset's")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}));
-  command->add_option("--vocab-size", options->vocab_size, "this vocabulary instead of the preset's")
+  command
+      ->add_option("--vocab-size", options->vocab_size, "this vocabulary instead of the preset's")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
   command->add_option("--type", options->type, "f32, f16, bf16, or (GGUF) q8_0");
-  command->add_option("--tokenizer", options->tokenizer, "tokenizer files to put in; sets the vocabulary");
+  command->add_option("--tokenizer", options->tokenizer,
+                      "tokenizer files to put in; sets the vocabulary");
   command->add_option("--seed", options->seed, "of the weights")->capture_default_str();
   options->machine.add_to(*command);
   command->footer("Example:\n  corral init tiny tiny.gguf --type f32 --seed 1");

@@ -16,8 +16,8 @@ class LineEditor {
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
-  /// The next line without its end; empty optional at the end of the input (Ctrl-D). Ctrl-C gives up
-  /// the line: it returns an empty string.
+  /// The next line without its end; empty optional at the end of the input (Ctrl-D). Ctrl-C gives
+  /// up the line: it returns an empty string.
   std::optional<std::string> read(const std::string& prompt);
 
  private:

@@ -75,7 +75,8 @@ void run_perplexity(const PerplexityOptions& options, Io& io) {
   const auto loaded = model::load_model(resolve_model(options.model), options.machine.device());
   const auto tokenizer = loaded.need_tokenizer();
   data::DocumentReader reader({options.file});
-  Progress progress(io.err, io.terminal, "scoring", static_cast<double>(options.max_tokens), "tokens");
+  Progress progress(io.err, io.terminal, "scoring", static_cast<double>(options.max_tokens),
+                    "tokens");
   Totals totals;
   while (const auto document = reader.next()) {
     const auto tokens = tokenizer->encode(document->text, {.bos = true, .eos = true});
@@ -95,11 +96,13 @@ void add_perplexity_command(CLI::App& app, Io& io) {
   auto options = std::make_shared<PerplexityOptions>();
   CLI::App* command = app.add_subcommand("perplexity", "how well a model predicts a text");
   command->add_option("model", options->model, kModelHelp)->required();
-  command->add_option("file", options->file, ".txt, .jsonl or .jsonl.zst (field \"text\")")->required();
+  command->add_option("file", options->file, ".txt, .jsonl or .jsonl.zst (field \"text\")")
+      ->required();
   command->add_option("--context", options->context, "longest window, each starting afresh")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 24))
       ->capture_default_str();
-  command->add_option("--max-tokens", options->max_tokens, "stop after the document that reaches this")
+  command
+      ->add_option("--max-tokens", options->max_tokens, "stop after the document that reaches this")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--json", options->json, "one JSON object");
   add_precision(*command, options->precision);

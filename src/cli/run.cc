@@ -1,6 +1,5 @@
 #include <csignal>
 #include <memory>
-
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -33,9 +32,10 @@ nlohmann::ordered_json answer_json(const engine::Answer& answer) {
   json["tokens"] = answer.tokens;
   json["finish_reason"] = engine::finish_reason_name(answer.reason);
   json["prompt_tokens"] = answer.prompt_tokens;
-  json["timings"] = {{"prefill_seconds", answer.prefill_seconds},
-                     {"decode_seconds", answer.decode_seconds},
-                     {"decode_tps", answer.decode_seconds > 0 ? tokens / answer.decode_seconds : 0}};
+  json["timings"] = {
+      {"prefill_seconds", answer.prefill_seconds},
+      {"decode_seconds", answer.decode_seconds},
+      {"decode_tps", answer.decode_seconds > 0 ? tokens / answer.decode_seconds : 0}};
   return json;
 }
 
@@ -71,7 +71,8 @@ void add_run_command(CLI::App& app, Io& io) {
   command->add_option("model", options->model, kModelHelp)->required();
   command->add_option("-p,--prompt", options->prompt, "text to continue; - reads standard input")
       ->required();
-  command->add_flag("--chat", options->chat, "the prompt is a user's message, answered in chat format");
+  command->add_flag("--chat", options->chat,
+                    "the prompt is a user's message, answered in chat format");
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
   options->machine.add_to(*command);

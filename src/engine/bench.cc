@@ -80,8 +80,8 @@ double prefill_tps(const model::TextModel& model, const BenchOptions& options) {
 }
 
 double decode_tps(const model::TextModel& model, const BenchOptions& options) {
-  const auto tokens = random_tokens(options.depth_tokens + options.generated_tokens,
-                                    model.config().vocab_size, 2);
+  const auto tokens =
+      random_tokens(options.depth_tokens + options.generated_tokens, model.config().vocab_size, 2);
   Run run(model, options);
   const auto depth = static_cast<size_t>(options.depth_tokens);
   run.feed(std::span(tokens).first(depth), options.piece_tokens);

@@ -33,16 +33,16 @@ struct BenchResult {
   Samples read_gb_per_s;               // memory bandwidth, measured before and between the runs
 };
 
-/// Weight bytes that decoding one token must touch: everything but the embedding table and the experts
-/// that were not chosen.
+/// Weight bytes that decoding one token must touch: everything but the embedding table and the
+/// experts that were not chosen.
 int64_t weight_bytes_per_token(const model::TextModel& model);
 
 /// Bandwidth of reading a buffer much larger than the caches with all threads, in GB/s (1e9 bytes).
 double measure_read_bandwidth(Device& device);
 
-/// Times prefill and decoding of pseudo-random tokens, as the peer harnesses do: random tokens spread over
-/// the experts, while a random model's own greedy output soon repeats itself. on_run is called after
-/// each repetition.
+/// Times prefill and decoding of pseudo-random tokens, as the peer harnesses do: random tokens
+/// spread over the experts, while a random model's own greedy output soon repeats itself. on_run is
+/// called after each repetition.
 BenchResult bench(const model::TextModel& model, const BenchOptions& options,
                   const std::function<void(int64_t run)>& on_run = nullptr);
 

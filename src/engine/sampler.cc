@@ -40,17 +40,20 @@ int32_t greedy_token(std::span<const float> logits_V) {
 int32_t Sampler::sample(std::span<const float> logits_V, std::span<const int32_t> context) {
   ++drawn_;
   for (const float logit : logits_V) {
-    if (std::isnan(logit)) throw Error("the model's logits are not numbers: the weights are damaged");
+    if (std::isnan(logit))
+      throw Error("the model's logits are not numbers: the weights are damaged");
   }
-  if (options_.temperature == 0 && options_.repetition_penalty == 1.0) return greedy_token(logits_V);
+  if (options_.temperature == 0 && options_.repetition_penalty == 1.0)
+    return greedy_token(logits_V);
   candidates_.resize(logits_V.size());
   for (size_t i = 0; i < logits_V.size(); ++i) {
     candidates_[i] = {static_cast<int32_t>(i), logits_V[i]};
   }
   if (options_.repetition_penalty != 1.0) penalise(context);
   if (options_.temperature == 0) {
-    return std::max_element(candidates_.begin(), candidates_.end(),
-                            [](const Candidate& a, const Candidate& b) { return a.weight < b.weight; })
+    return std::max_element(
+               candidates_.begin(), candidates_.end(),
+               [](const Candidate& a, const Candidate& b) { return a.weight < b.weight; })
         ->token;
   }
   keep_likeliest();
@@ -92,7 +95,8 @@ void Sampler::keep_likeliest() {
   }
   candidates_.resize(count);
   // The likeliest has weight 1, so min_p compares directly.
-  while (candidates_.size() > 1 && candidates_.back().weight < options_.min_p) candidates_.pop_back();
+  while (candidates_.size() > 1 && candidates_.back().weight < options_.min_p)
+    candidates_.pop_back();
 }
 
 int32_t Sampler::draw() const {

@@ -14,7 +14,8 @@ struct SamplingOptions {
   int64_t top_k = 0;         // keep the k likeliest; 0: all
   double top_p = 0.95;       // keep the fewest whose probabilities sum to p; 1: all
   double min_p = 0.0;        // drop those less likely than min_p times the likeliest; 0: none
-  double repetition_penalty = 1.0;  // logits of tokens seen before are divided (or, negative, multiplied) by it
+  double repetition_penalty =
+      1.0;  // logits of tokens seen before are divided (or, negative, multiplied) by it
   int64_t repetition_window = 256;  // how many of the last tokens count as seen
   uint64_t seed = 0;
 
@@ -22,16 +23,16 @@ struct SamplingOptions {
   void check() const;
 };
 
-/// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits and the
-/// tokens before), so the same seed gives the same text.
-/// The filters apply in the order of transformers: repetition penalty (arXiv:1909.05858), temperature,
-/// top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
+/// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits and
+/// the tokens before), so the same seed gives the same text. The filters apply in the order of
+/// transformers: repetition penalty (arXiv:1909.05858), temperature, top-k, top-p
+/// (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
 
-  /// The next token of logits [V]; `context` are all tokens so far. Ties go to the lowest id. Throws
-  /// Error when a logit is NaN or none is finite.
+  /// The next token of logits [V]; `context` are all tokens so far. Ties go to the lowest id.
+  /// Throws Error when a logit is NaN or none is finite.
   int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context);
 
  private:

@@ -18,7 +18,8 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Turns tokens into text that may be shown: whole characters, nothing that could become a stop string.
+// Turns tokens into text that may be shown: whole characters, nothing that could become a stop
+// string.
 class TextOutput {
  public:
   TextOutput(const text::Tokenizer* tokenizer, const std::vector<std::string>& stop)
@@ -73,7 +74,8 @@ Session::Session(const model::TextModel& model, std::shared_ptr<const text::Toke
       piece_tokens_(piece_tokens),
       cache_(model.kv_layout(), model.device()),
       sequence_(cache_.create()) {
-  if (piece_tokens < 1) throw UsageError(str("piece of ", piece_tokens, " tokens, needs at least 1"));
+  if (piece_tokens < 1)
+    throw UsageError(str("piece of ", piece_tokens, " tokens, needs at least 1"));
   options_.cache = &cache_;
 }
 
@@ -93,8 +95,8 @@ Tensor Session::feed(std::span<const int32_t> tokens) {
   return logits.view({logits.numel()});
 }
 
-// Leaves in the cache a prefix of `tokens` shorter than all of them: the last one is always fed, since
-// its logits are wanted.
+// Leaves in the cache a prefix of `tokens` shorter than all of them: the last one is always fed,
+// since its logits are wanted.
 void Session::rewind(std::span<const int32_t> tokens) {
   const auto differs = std::mismatch(tokens_.begin(), tokens_.end(), tokens.begin(), tokens.end());
   auto keep = static_cast<int64_t>(differs.first - tokens_.begin());

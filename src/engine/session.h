@@ -29,7 +29,7 @@ std::string_view finish_reason_name(FinishReason reason);
 struct GenerateOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 512;
-  std::vector<std::string> stop;  // texts that end the answer; they are not part of it
+  std::vector<std::string> stop;    // texts that end the answer; they are not part of it
   bool ignore_stop_tokens = false;  // go on to max_tokens, for measuring and comparing
 };
 
@@ -44,17 +44,17 @@ struct Answer {
   double decode_seconds = 0;
 };
 
-/// One conversation with a model: a sequence in a KV cache of its own. What the cache already holds of
-/// a prompt is not computed again. Not thread-safe.
+/// One conversation with a model: a sequence in a KV cache of its own. What the cache already holds
+/// of a prompt is not computed again. Not thread-safe.
 class Session {
  public:
-  /// tokenizer may be null if only tokens are asked for. piece_tokens: most tokens of a prompt fed at
-  /// once; the result does not depend on it.
+  /// tokenizer may be null if only tokens are asked for. piece_tokens: most tokens of a prompt fed
+  /// at once; the result does not depend on it.
   Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
           const model::ForwardOptions& options = {}, int64_t piece_tokens = 512);
 
-  /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last, [V].
-  /// Reuses the longest prefix that the cache can still restore.
+  /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last,
+  /// [V]. Reuses the longest prefix that the cache can still restore.
   Tensor prefill(std::span<const int32_t> tokens);
   /// Appends one token; returns the logits after it, [V].
   Tensor decode(int32_t token);

@@ -28,8 +28,8 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
   const Tensor v_TKC = ops::linear(x_TD, weights.v, options.precision).view({T, spec.kv_heads, C});
 
   if (spec.rope) {
-    // Inside a chunk only differences of positions count, so they are taken modulo the chunk: the same
-    // scores, and exact at ten million tokens.
+    // Inside a chunk only differences of positions count, so they are taken modulo the chunk: the
+    // same scores, and exact at ten million tokens.
     q_THC = ops::rope(q_THC, batch.positions, rope, spec.chunk_size);
     k_TKC = ops::rope(k_TKC, batch.positions, rope, spec.chunk_size);
   }
@@ -46,11 +46,10 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
 
   const float scale = 1.0f / std::sqrt(static_cast<float>(C));
   // Training keeps this call's keys and values on the tape; serving writes and reads cache pages.
-  const Tensor o_THC =
-      options.cache == nullptr
-          ? ops::attention(q_THC, k_TKC, v_TKC, batch, spec.span(), scale)
-          : ops::paged_attention(q_THC, k_TKC, v_TKC, options.cache->layer(layer), batch,
-                                 spec.span(), scale);
+  const Tensor o_THC = options.cache == nullptr
+                           ? ops::attention(q_THC, k_TKC, v_TKC, batch, spec.span(), scale)
+                           : ops::paged_attention(q_THC, k_TKC, v_TKC, options.cache->layer(layer),
+                                                  batch, spec.span(), scale);
   return ops::linear(o_THC.view({T, spec.heads * C}), weights.o, options.precision);
 }
 

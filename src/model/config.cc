@@ -61,12 +61,14 @@ class Reader {
 
  private:
   int64_t integer(const Json& json, const char* key) const {
-    if (json.is_number_integer() && !(json.is_number_unsigned() && json.get<uint64_t>() >> 62 != 0)) {
+    if (json.is_number_integer() &&
+        !(json.is_number_unsigned() && json.get<uint64_t>() >> 62 != 0)) {
       return json.get<int64_t>();
     }
     if (json.is_number_float()) {
       const double value = json.get<double>();
-      if (value == std::floor(value) && std::abs(value) < 0x1p53) return static_cast<int64_t>(value);
+      if (value == std::floor(value) && std::abs(value) < 0x1p53)
+        return static_cast<int64_t>(value);
     }
     fail(key, json, "a whole number");
   }
@@ -140,7 +142,8 @@ void read_text(const Reader& text, Config& c) {
   text.read_one_or_more("eos_token_id", c.eos_token_ids);
   bool attention_bias = false;
   text.read("attention_bias", attention_bias);
-  if (attention_bias) throw CorruptFile(str(text.name(), ": attention_bias is not part of Llama 4"));
+  if (attention_bias)
+    throw CorruptFile(str(text.name(), ": attention_bias is not part of Llama 4"));
   read_rope(text, c);
 }
 
@@ -215,7 +218,8 @@ void Config::normalise() {
   }
   if (no_rope_layers.empty()) {
     for (int64_t i = 0; i < num_hidden_layers; ++i) {
-      no_rope_layers.push_back(no_rope_layer_interval == 0 || (i + 1) % no_rope_layer_interval != 0);
+      no_rope_layers.push_back(no_rope_layer_interval == 0 ||
+                               (i + 1) % no_rope_layer_interval != 0);
     }
   }
   if (moe_layers.empty() && interleave_moe_layer_step > 0) {
@@ -232,8 +236,8 @@ Config parse_config(const std::string& text, const std::string& name) {
                                ? json["model_type"].get<std::string>()
                                : "";
   if (type != "llama4" && type != "llama4_text") {
-    throw CorruptFile(str(name, ": model_type is '", type.substr(0, 40),
-                          "', needs llama4 or llama4_text"));
+    throw CorruptFile(
+        str(name, ": model_type is '", type.substr(0, 40), "', needs llama4 or llama4_text"));
   }
   Config config;
   config.multimodal_layout = type == "llama4";
@@ -289,7 +293,8 @@ std::string config_json(const Config& c) {
   text["intermediate_size_mlp"] = c.intermediate_size_mlp;
   Ordered types = Ordered::array();
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    types.push_back(c.uses_rope(i) && c.attention_chunk_size ? "chunked_attention" : "full_attention");
+    types.push_back(c.uses_rope(i) && c.attention_chunk_size ? "chunked_attention"
+                                                             : "full_attention");
   }
   text["layer_types"] = types;
   text["max_position_embeddings"] = c.max_position_embeddings;

@@ -1,11 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace corral::model {
 
@@ -19,8 +18,8 @@ struct RopeScalingConfig {
   bool operator==(const RopeScalingConfig&) const = default;
 };
 
-/// A Llama 4 text model, in the words of Hugging Face's config.json (`text_config`). Values absent from a
-/// file take the defaults of transformers' Llama4TextConfig unless a comment says otherwise.
+/// A Llama 4 text model, in the words of Hugging Face's config.json (`text_config`). Values absent
+/// from a file take the defaults of transformers' Llama4TextConfig unless a comment says otherwise.
 struct Config {
   int64_t vocab_size = 202048;
   int64_t hidden_size = 5120;
@@ -54,8 +53,8 @@ struct Config {
   /// True for a file of Llama4ForConditionalGeneration: text under `text_config`, tensors under
   /// `language_model.`; false for the flat text-only Llama4ForCausalLM.
   bool multimodal_layout = false;
-  /// The parts of config.json that describe the image tower and its token ids, as text; kept so that
-  /// a file read and written again loses nothing. Empty when there are none.
+  /// The parts of config.json that describe the image tower and its token ids, as text; kept so
+  /// that a file read and written again loses nothing. Empty when there are none.
   std::string multimodal_json;
 
   bool operator==(const Config&) const = default;
@@ -63,8 +62,8 @@ struct Config {
   bool uses_rope(int64_t layer) const { return no_rope_layers[static_cast<size_t>(layer)] != 0; }
   bool is_moe(int64_t layer) const;
 
-  /// Fills the per-layer lists from the intervals where they are empty and checks every value; throws
-  /// UsageError naming the key, its value and what it must be.
+  /// Fills the per-layer lists from the intervals where they are empty and checks every value;
+  /// throws UsageError naming the key, its value and what it must be.
   void normalise();
 };
 

@@ -98,8 +98,8 @@ class GgufList {
     list.push_back({name, {w.out_features, w.in_features}, role, [&w] { return out_in(w); }});
   }
   void add_stack(const std::string& name, const LinearWeight& w, Role role) {
-    list.push_back({name, {w.count, w.out_features, w.in_features}, role,
-                    [&w] { return stack_out_in(w); }});
+    list.push_back(
+        {name, {w.count, w.out_features, w.in_features}, role, [&w] { return stack_out_in(w); }});
   }
 
   std::vector<ExportTensor> list;
@@ -173,10 +173,9 @@ std::vector<ExportTensor> gguf_tensors(const Config& config, const TextWeights& 
     out.add("rope_freqs.weight", weights.rope_divisors, Role::kNorm);
   } else if (config.rope_scaling) {
     const DevicePtr device = weights.embedding.device();
-    out.list.push_back({"rope_freqs.weight",
-                        {config.head_dim / 2},
-                        Role::kNorm,
-                        [config, device] { return rope_divisors(config, device); }});
+    out.list.push_back({"rope_freqs.weight", {config.head_dim / 2}, Role::kNorm, [config, device] {
+                          return rope_divisors(config, device);
+                        }});
   }
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     add_gguf_layer(out, weights.layers[i], str("blk.", i, "."));

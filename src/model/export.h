@@ -8,8 +8,8 @@
 
 namespace corral::model {
 
-/// One tensor of a checkpoint to be written: what it will be, and how to get its values when its turn
-/// comes, so that no more than one is in memory.
+/// One tensor of a checkpoint to be written: what it will be, and how to get its values when its
+/// turn comes, so that no more than one is in memory.
 struct ExportTensor {
   std::string name;
   Shape shape;
@@ -17,8 +17,8 @@ struct ExportTensor {
   std::function<Tensor()> make;  // f32, or the dtype that the source has
 };
 
-/// All tensors of the text model in Hugging Face form, whatever form the weights have. The weights must
-/// outlive the list.
+/// All tensors of the text model in Hugging Face form, whatever form the weights have. The weights
+/// must outlive the list.
 std::vector<ExportTensor> hf_tensors(const Config& config, const TextWeights& weights);
 
 /// The same in the form of llama.cpp's `llama4` architecture: expert tensors [E, F, D], gate and up

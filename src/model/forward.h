@@ -15,8 +15,8 @@ namespace corral::model {
 class Observer {
  public:
   virtual ~Observer() = default;
-  /// name: "embed", "layer<i>.attn_norm", "layer<i>.attn_out", "layer<i>.ffn_norm", "layer<i>.ffn_out",
-  /// "layer<i>.out", "final_norm"; x [T, D].
+  /// name: "embed", "layer<i>.attn_norm", "layer<i>.attn_out", "layer<i>.ffn_norm",
+  /// "layer<i>.ffn_out", "layer<i>.out", "final_norm"; x [T, D].
   virtual void activation(const std::string& name, const Tensor& x) = 0;
   /// logits [T, E] of the router of a MoE layer, and what it chose.
   virtual void routed(int64_t layer, const Tensor& logits_TE, const ops::Routing& routing) = 0;
@@ -27,9 +27,9 @@ class Observer {
 class LoadBalance {
  public:
   virtual ~LoadBalance() = default;
-  /// Adds the choices of one micro-batch; `again` when the layer is recomputed in the backward pass and
-  /// the choices were counted before. Returns the share of the global batch so far that each expert of
-  /// this layer received, [E], in sum 1.
+  /// Adds the choices of one micro-batch; `again` when the layer is recomputed in the backward pass
+  /// and the choices were counted before. Returns the share of the global batch so far that each
+  /// expert of this layer received, [E], in sum 1.
   virtual std::span<const double> load_fractions(int64_t layer, const ops::Routing& routing,
                                                  bool again) = 0;
   /// Weight of the auxiliary loss, and the tokens of the global batch.

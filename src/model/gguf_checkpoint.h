@@ -11,9 +11,9 @@
 
 namespace corral::model {
 
-/// The config of a `llama4` GGUF file: Corral's own keys where the file has them, else what llama.cpp
-/// builds in (chunks of 8192, temperature floor 8192, every fourth layer without RoPE, QK norm unless
-/// there are 128 experts). docs/formats/gguf.md lists the keys. Throws CorruptFile.
+/// The config of a `llama4` GGUF file: Corral's own keys where the file has them, else what
+/// llama.cpp builds in (chunks of 8192, temperature floor 8192, every fourth layer without RoPE, QK
+/// norm unless there are 128 experts). docs/formats/gguf.md lists the keys. Throws CorruptFile.
 Config gguf_config(const io::GgufFile& file);
 
 /// The weights as views of the file.
@@ -30,8 +30,8 @@ struct GgufOptions {
   std::function<void(int64_t done, int64_t total)> progress = nullptr;
 };
 
-/// Writes a GGUF v3 file that llama.cpp loads. Matrices whose rows are not whole blocks of the type stay
-/// bf16. tokenizer may be null.
+/// Writes a GGUF v3 file that llama.cpp loads. Matrices whose rows are not whole blocks of the type
+/// stay bf16. tokenizer may be null.
 void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
                const text::Tokenizer* tokenizer, const GgufOptions& options);
 

@@ -36,7 +36,8 @@ void read_shape(const GgufFile& file, Config& c) {
   // The embedding's rows are the vocabulary, also in files without the key.
   const io::TensorInfo& embedding = file.info("token_embd.weight");
   if (embedding.shape.rank() != 2) {
-    throw CorruptFile(str(file.origin(), ": token_embd.weight is ", embedding.shape, ", needs 2 axes"));
+    throw CorruptFile(
+        str(file.origin(), ": token_embd.weight is ", embedding.shape, ", needs 2 axes"));
   }
   c.vocab_size = embedding.shape[0];
 }

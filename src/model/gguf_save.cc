@@ -69,8 +69,8 @@ void add_special(GgufMetadata& out, const char* key, std::optional<text::TokenId
   if (id) out.set_u32(key, *id);
 }
 
-// llama.cpp wants as many tokens as the embedding has rows: ids behind the tokenizer's get a name that
-// no text contains.
+// llama.cpp wants as many tokens as the embedding has rows: ids behind the tokenizer's get a name
+// that no text contains.
 void add_vocabulary(GgufMetadata& out, const text::Tokenizer& tokenizer, int64_t vocab_size) {
   std::vector<std::string> tokens;
   std::vector<int32_t> types;

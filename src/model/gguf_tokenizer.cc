@@ -29,7 +29,8 @@ void read_merges(const io::GgufFile& file, text::TokenizerSpec& spec) {
     // A space cannot be part of a token: the alphabet writes it as another character.
     const size_t space = merge.find(' ');
     if (space == merge.npos || merge.find(' ', space + 1) != merge.npos) {
-      throw CorruptFile(str(file.origin(), ": a merge of ", gguf_key::kMerges, " is not two tokens"));
+      throw CorruptFile(
+          str(file.origin(), ": a merge of ", gguf_key::kMerges, " is not two tokens"));
     }
     spec.merges.emplace_back(bytes_of_token(file, merge.substr(0, space)),
                              bytes_of_token(file, merge.substr(space + 1)));
@@ -50,8 +51,8 @@ std::shared_ptr<const text::Tokenizer> gguf_tokenizer(const io::GgufFile& file) 
   const auto tokens = file.get_strings(gguf_key::kTokens);
   const auto types = file.get_ints(gguf_key::kTokenTypes);
   if (types.size() != tokens.size()) {
-    throw CorruptFile(str(file.origin(), ": ", tokens.size(), " tokens but ", types.size(),
-                          " token types"));
+    throw CorruptFile(
+        str(file.origin(), ": ", tokens.size(), " tokens but ", types.size(), " token types"));
   }
   text::TokenizerSpec spec;
   spec.pattern = pattern.value_or(std::string(text::kLlama4Pattern));

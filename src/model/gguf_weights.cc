@@ -38,7 +38,8 @@ AttentionWeights read_attention(const Reader& in, const Config& c, const std::st
   const int64_t HC = c.num_attention_heads * c.head_dim;
   const int64_t KC = c.num_key_value_heads * c.head_dim;
   return {in.linear(prefix + "attn_q.weight", HC, D), in.linear(prefix + "attn_k.weight", KC, D),
-          in.linear(prefix + "attn_v.weight", KC, D), in.linear(prefix + "attn_output.weight", D, HC)};
+          in.linear(prefix + "attn_v.weight", KC, D),
+          in.linear(prefix + "attn_output.weight", D, HC)};
 }
 
 LayerWeights read_layer(const Reader& in, const Config& c, int64_t layer) {

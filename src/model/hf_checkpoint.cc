@@ -18,12 +18,13 @@ constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 std::string name_in(const io::WeightSource& source, const std::string& name) {
   if (source.has(name)) return name;
   const bool prefixed = name.starts_with(kMultimodalPrefix);
-  const std::string other = prefixed ? name.substr(kMultimodalPrefix.size())
-                                     : std::string(kMultimodalPrefix) + name;
+  const std::string other =
+      prefixed ? name.substr(kMultimodalPrefix.size()) : std::string(kMultimodalPrefix) + name;
   return source.has(other) ? other : name;
 }
 
-Tensor get_float(const io::WeightSource& source, const ParameterInfo& info, const DevicePtr& device) {
+Tensor get_float(const io::WeightSource& source, const ParameterInfo& info,
+                 const DevicePtr& device) {
   Tensor tensor = source.get(name_in(source, info.name), device);
   const DType dtype = tensor.dtype();
   if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16) {

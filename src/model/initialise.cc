@@ -22,7 +22,8 @@ std::string_view plain_name(std::string_view name) {
 
 double initial_std(const Config& config, const ParameterInfo& info) {
   // Expert tensors are [E, in, out], all others [out, in].
-  const double fan_in = static_cast<double>(info.shape.rank() == 3 ? info.shape[1] : info.shape[-1]);
+  const double fan_in =
+      static_cast<double>(info.shape.rank() == 3 ? info.shape[1] : info.shape[-1]);
   const double branch_end = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   switch (info.role) {
     case Role::kEmbedding:
@@ -52,8 +53,7 @@ Tensor initialise_parameter(const Config& config, const ParameterInfo& info, uin
   const Philox random(seed ^ hash_name(plain_name(info.name)));
   device->threads().parallel_for(tensor.numel(), 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      values[i] =
-          ones ? 1.0f : static_cast<float>(std * random.normal(static_cast<uint64_t>(i)));
+      values[i] = ones ? 1.0f : static_cast<float>(std * random.normal(static_cast<uint64_t>(i)));
     }
   });
   return tensor;

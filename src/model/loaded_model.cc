@@ -49,8 +49,8 @@ const std::shared_ptr<const text::Tokenizer>& LoadedModel::need_tokenizer() cons
 }
 
 LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device) {
-  LoadedModel loaded = std::filesystem::is_directory(path) ? load_hf(path, device)
-                                                           : load_gguf(path, device);
+  LoadedModel loaded =
+      std::filesystem::is_directory(path) ? load_hf(path, device) : load_gguf(path, device);
   const int64_t vocab_size = loaded.model.config().vocab_size;
   if (loaded.tokenizer && loaded.tokenizer->vocab_size() > vocab_size) {
     throw CorruptFile(str(path.string(), ": the tokenizer has ", loaded.tokenizer->vocab_size(),

@@ -24,7 +24,8 @@ struct LoadedModel {
   const std::shared_ptr<const text::Tokenizer>& need_tokenizer() const;
 };
 
-/// Opens a GGUF file or a Hugging Face directory, touching only headers. Throws IoError, CorruptFile.
+/// Opens a GGUF file or a Hugging Face directory, touching only headers. Throws IoError,
+/// CorruptFile.
 LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device);
 
 }  // namespace corral::model

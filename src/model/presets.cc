@@ -25,10 +25,10 @@ Config maverick() {
   return c;
 }
 
-// Meta published only the totals: 288 billion active parameters, 16 experts, about 2 trillion in all.
-// The dimensions are ours: three times Scout's hidden size and heads, an expert in every layer, and
-// an expert width (1.59 times the hidden size; Scout's is 1.6) that gives 288.2 billion active and
-// 1.98 trillion in total.
+// Meta published only the totals: 288 billion active parameters, 16 experts, about 2 trillion in
+// all. The dimensions are ours: three times Scout's hidden size and heads, an expert in every
+// layer, and an expert width (1.59 times the hidden size; Scout's is 1.6) that gives 288.2 billion
+// active and 1.98 trillion in total.
 Config behemoth() {
   Config c = scout();
   c.hidden_size = 15360;
@@ -42,8 +42,8 @@ Config behemoth() {
 }
 
 // The miniatures keep every ratio of their originals (hidden size 160 s, expert width 1.6 and dense
-// width 3.2 times it, five query heads a key-value head, every fourth layer global), with chunks and
-// vocabulary short enough to be seen in training on a small machine.
+// width 3.2 times it, five query heads a key-value head, every fourth layer global), with chunks
+// and vocabulary short enough to be seen in training on a small machine.
 Config mini(int64_t hidden, int64_t layers) {
   Config c;
   c.vocab_size = 4096;

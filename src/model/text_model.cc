@@ -53,8 +53,8 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
 
   const Tensor attention_in_TD = ops::rms_norm(x_TD, &weights.attention_norm, eps);
   observe(options, again, name + ".attn_norm", attention_in_TD);
-  const Tensor attention_TD = attention(attention_in_TD, spec.attention, weights.attention, rope_,
-                                        batch, layer, options);
+  const Tensor attention_TD =
+      attention(attention_in_TD, spec.attention, weights.attention, rope_, batch, layer, options);
   observe(options, again, name + ".attn_out", attention_TD);
   const Tensor h_TD = ops::add(x_TD, attention_TD);
 
@@ -89,8 +89,8 @@ TextModel TextModel::trainable(const Config& config, const std::vector<Tensor>& 
     if (tensors[i].dtype() != DType::kF32 || !tensors[i].storage()->writable()) {
       throw NotSupported(str("training needs ", list[i].name, " as f32 in memory of its own"));
     }
-    parameters.push_back({list[i].name, autograd::parameter(tensors[i]), list[i].role,
-                          list[i].shape.rank() >= 2});
+    parameters.push_back(
+        {list[i].name, autograd::parameter(tensors[i]), list[i].role, list[i].shape.rank() >= 2});
   }
   size_t next = 0;
   TextModel model(config, arrange_weights(config, [&](const ParameterInfo&) {

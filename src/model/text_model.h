@@ -23,9 +23,9 @@ struct NamedParameter {
   bool decay;  // weight decay applies: it has two axes or more
 };
 
-/// Llama 4's text model, written once: the same code trains (leaves as weights, no cache) and serves
-/// (views of mapped files as weights, a KV cache). Safe to use from several threads when no weight is a
-/// leaf.
+/// Llama 4's text model, written once: the same code trains (leaves as weights, no cache) and
+/// serves (views of mapped files as weights, a KV cache). Safe to use from several threads when no
+/// weight is a leaf.
 class TextModel {
  public:
   /// For inference: weights wherever they lie.
@@ -40,8 +40,8 @@ class TextModel {
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   const DevicePtr& device() const { return weights_.embedding.device(); }
 
-  /// The last layer's output after the final norm, [T, D]. With a cache, the batch's keys and values are
-  /// appended to it (prepare() before and commit() after are done here).
+  /// The last layer's output after the final norm, [T, D]. With a cache, the batch's keys and
+  /// values are appended to it (prepare() before and commit() after are done here).
   Tensor hidden(const kv::Batch& batch, const ForwardOptions& options = {}) const;
 
   /// Next-token logits [n, V] f32 of hidden states [n, D].

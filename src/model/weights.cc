@@ -109,8 +109,8 @@ LayerWeights read_layer(Cursor& cursor, const Config& c, int64_t layer) {
 std::vector<ParameterInfo> parameter_list(const Config& c) {
   const std::string root = c.multimodal_layout ? "language_model." : "";
   std::vector<ParameterInfo> list;
-  list.push_back({root + "model.embed_tokens.weight", {c.vocab_size, c.hidden_size},
-                  Role::kEmbedding, -1});
+  list.push_back(
+      {root + "model.embed_tokens.weight", {c.vocab_size, c.hidden_size}, Role::kEmbedding, -1});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) append_layer(c, i, root, list);
   list.push_back({root + "model.norm.weight", {c.hidden_size}, Role::kNorm, -1});
   if (!c.tie_word_embeddings) {
@@ -128,8 +128,8 @@ TextWeights arrange_weights(const Config& config,
     weights.layers.push_back(read_layer(cursor, config, i));
   }
   weights.final_norm = cursor.next();
-  weights.readout = config.tie_word_embeddings ? LinearWeight::out_in(weights.embedding)
-                                               : cursor.linear();
+  weights.readout =
+      config.tie_word_embeddings ? LinearWeight::out_in(weights.embedding) : cursor.linear();
   return weights;
 }
 

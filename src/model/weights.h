@@ -10,8 +10,8 @@
 #include "quant/linear_weight.h"
 #include "tensor/tensor.h"
 
-// Shape letters: V vocabulary, D hidden_size, H query heads, K key-value heads, C head_dim, E experts,
-// F width of an expert or MLP.
+// Shape letters: V vocabulary, D hidden_size, H query heads, K key-value heads, C head_dim, E
+// experts, F width of an expert or MLP.
 
 namespace corral::model {
 
@@ -38,7 +38,7 @@ struct MoeWeights {
 struct LayerWeights {
   Tensor attention_norm;  // [D] f32
   AttentionWeights attention;
-  Tensor mlp_norm;  // [D] f32
+  Tensor mlp_norm;                  // [D] f32
   std::optional<MlpWeights> dense;  // exactly one of the two
   std::optional<MoeWeights> moe;
 };
@@ -55,7 +55,16 @@ struct TextWeights {
 };
 
 /// What a parameter does, which decides how it is initialised and decayed.
-enum class Role { kEmbedding, kNorm, kAttentionIn, kAttentionOut, kRouter, kMlpIn, kMlpOut, kReadout };
+enum class Role {
+  kEmbedding,
+  kNorm,
+  kAttentionIn,
+  kAttentionOut,
+  kRouter,
+  kMlpIn,
+  kMlpOut,
+  kReadout
+};
 
 /// A parameter in the form of Hugging Face's checkpoints.
 struct ParameterInfo {
@@ -69,8 +78,8 @@ struct ParameterInfo {
 /// initialising and counting walk.
 std::vector<ParameterInfo> parameter_list(const Config& config);
 
-/// Arranges Hugging Face tensors as TextWeights. get(info) returns the tensor of that name in any float
-/// dtype; its shape is checked (CorruptFile naming the tensor). Norms are widened to f32.
+/// Arranges Hugging Face tensors as TextWeights. get(info) returns the tensor of that name in any
+/// float dtype; its shape is checked (CorruptFile naming the tensor). Norms are widened to f32.
 TextWeights arrange_weights(const Config& config,
                             const std::function<Tensor(const ParameterInfo&)>& get);
 
@@ -82,8 +91,8 @@ struct ParameterCount {
 };
 ParameterCount count_parameters(const Config& config);
 
-/// Bytes of keys and values that a sequence of `tokens` holds: global layers keep all, chunked ones at
-/// most one chunk. bytes_per_value: 4 for f32, 2 for bf16.
+/// Bytes of keys and values that a sequence of `tokens` holds: global layers keep all, chunked ones
+/// at most one chunk. bytes_per_value: 4 for f32, 2 for bf16.
 int64_t kv_cache_bytes(const Config& config, int64_t tokens, int64_t bytes_per_value);
 
 }  // namespace corral::model

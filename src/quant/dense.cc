@@ -34,7 +34,8 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
         dequantize_row_q8_0(blocks, to + n * K, K);
         continue;
       }
-      for (int64_t k = 0; k < K; ++k) to[n * K + k] = element(weight.data, row + k * weight.stride_in);
+      for (int64_t k = 0; k < K; ++k)
+        to[n * K + k] = element(weight.data, row + k * weight.stride_in);
     }
   });
   return out;

@@ -6,8 +6,8 @@
 
 namespace corral::quant {
 
-/// Matrix `index` of the stack as plain f32 [out_features, in_features], whatever its type and layout:
-/// for conversion and inspection, not for computing. Off the tape.
+/// Matrix `index` of the stack as plain f32 [out_features, in_features], whatever its type and
+/// layout: for conversion and inspection, not for computing. Off the tape.
 Tensor dense_f32(const LinearWeight& weight, int64_t index = 0);
 
 }  // namespace corral::quant

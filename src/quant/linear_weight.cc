@@ -14,8 +14,8 @@ Shape as_stack(const Tensor& data) {
 LinearWeight LinearWeight::out_in(const Tensor& data) {
   const Shape stack = as_stack(data);
   if (stack[2] % block_elements(data.dtype()) != 0) {
-    throw ShapeError(str("a ", data.dtype(), " weight of ", data.shape(), ": rows must be multiples of ",
-                         block_elements(data.dtype())));
+    throw ShapeError(str("a ", data.dtype(), " weight of ", data.shape(),
+                         ": rows must be multiples of ", block_elements(data.dtype())));
   }
   return {.data = data,
           .count = stack[0],

@@ -6,19 +6,19 @@
 
 namespace corral::quant {
 
-/// How a matrix product computes. kF32: operands are widened to f32. kBF16: both operands are rounded
-/// to bf16 (nearest even). Sums are f32 in both, one chain in the order of K for each output element,
-/// so a row's result depends neither on the other rows of the batch nor on the number of threads.
-/// Block-quantized weights ignore it: their formats say how they are multiplied.
+/// How a matrix product computes. kF32: operands are widened to f32. kBF16: both operands are
+/// rounded to bf16 (nearest even). Sums are f32 in both, one chain in the order of K for each
+/// output element, so a row's result depends neither on the other rows of the batch nor on the
+/// number of threads. Block-quantized weights ignore it: their formats say how they are multiplied.
 enum class Precision : uint8_t { kF32, kBF16 };
 
-/// The weight of y = x W^T as linear and grouped_linear read it: `count` matrices (one for linear, one
-/// an expert for grouped_linear) of out_features N rows and in_features K columns, anywhere in a
-/// tensor. This is the only strided thing in Corral: it lets the layouts of different checkpoint
+/// The weight of y = x W^T as linear and grouped_linear read it: `count` matrices (one for linear,
+/// one an expert for grouped_linear) of out_features N rows and in_features K columns, anywhere in
+/// a tensor. This is the only strided thing in Corral: it lets the layouts of different checkpoint
 /// formats be used as they lie in the file.
 struct LinearWeight {
-  Tensor data;            // f32, f16, bf16, or blocks (then stride_in is 1 and rows are whole blocks)
-  int64_t count = 1;      // E
+  Tensor data;        // f32, f16, bf16, or blocks (then stride_in is 1 and rows are whole blocks)
+  int64_t count = 1;  // E
   int64_t out_features = 0;  // N
   int64_t in_features = 0;   // K
   int64_t offset = 0;        // all in elements

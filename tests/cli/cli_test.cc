@@ -47,9 +47,15 @@ TEST(Cli, ExplainsItself) {
 
 TEST(Cli, SaysInOneLineWhatWasMisused) {
   const std::vector<std::vector<std::string>> misuses = {
-      {}, {"sing"}, {"run"}, {"run", "m.gguf", "-p", "x", "--tmep", "1"},
-      {"run", "no-such-model", "-p", "x"}, {"info", "scuot"}, {"bench", "m", "-r", "0"},
-      {"run", "m", "-p", "x", "--temp", "-1"}, {"info", "scout", "--threads", "0"}};
+      {},
+      {"sing"},
+      {"run"},
+      {"run", "m.gguf", "-p", "x", "--tmep", "1"},
+      {"run", "no-such-model", "-p", "x"},
+      {"info", "scuot"},
+      {"bench", "m", "-r", "0"},
+      {"run", "m", "-p", "x", "--temp", "-1"},
+      {"info", "scout", "--threads", "0"}};
   for (const auto& arguments : misuses) {
     const Result result = corral(arguments);
     EXPECT_EQ(result.status, 2) << result.err;
@@ -102,8 +108,14 @@ TEST(DebugLogits, AreTheSameInPieces) {
                   {"greedy", {{{"name", "g"}, {"prompt", {1, 2, 3}}, {"output", {0, 0, 0, 0}}}}}}
                  .dump());
   const auto run_pieces = [&](const std::string& name, const std::vector<std::string>& extra) {
-    std::vector<std::string> arguments = {"debug", "logits", training_model(), "--cases", cases,
-                                          "--out", (dir.path() / name).string(), "--trace"};
+    std::vector<std::string> arguments = {"debug",
+                                          "logits",
+                                          training_model(),
+                                          "--cases",
+                                          cases,
+                                          "--out",
+                                          (dir.path() / name).string(),
+                                          "--trace"};
     arguments.insert(arguments.end(), extra.begin(), extra.end());
     const Result result = corral(arguments);
     EXPECT_EQ(result.status, 0) << result.err;
@@ -113,8 +125,8 @@ TEST(DebugLogits, AreTheSameInPieces) {
   const std::string whole = run_pieces("whole", {});
   EXPECT_EQ(run_pieces("seven", {"--piece", "7"}), whole);
   const io::SafetensorsFile file(dir.path() / "whole");
-  for (const char* name : {"a.logits", "a.experts", "a.embed", "a.layer0.out", "a.layer3.attn_out",
-                           "a.final_norm"}) {
+  for (const char* name :
+       {"a.logits", "a.experts", "a.embed", "a.layer0.out", "a.layer3.attn_out", "a.final_norm"}) {
     EXPECT_TRUE(file.has(name)) << name;
   }
 }
@@ -138,8 +150,10 @@ TEST(InitAndConvert, MakeModelsThatAnswer) {
   ASSERT_EQ(corral({"init", "tiny", path("hf"), "--type", "f32", "--vocab-size", "300"}).status, 0);
   ASSERT_EQ(corral({"convert", path("hf"), path("m.gguf"), "--type", "f32"}).status, 0);
   ASSERT_EQ(corral({"convert", path("m.gguf"), path("back"), "--type", "f32"}).status, 0);
-  EXPECT_EQ(read_file(path("hf") + "/model.safetensors"), read_file(path("back") + "/model.safetensors"));
-  const Result bench = corral({"bench", path("m.gguf"), "-p", "16", "-n", "4", "-r", "1", "--json"});
+  EXPECT_EQ(read_file(path("hf") + "/model.safetensors"),
+            read_file(path("back") + "/model.safetensors"));
+  const Result bench =
+      corral({"bench", path("m.gguf"), "-p", "16", "-n", "4", "-r", "1", "--json"});
   ASSERT_EQ(bench.status, 0) << bench.err;
   EXPECT_GT(Json::parse(bench.out)["decode_tps"]["median"].get<double>(), 0);
   const Result run = corral({"run", path("m.gguf"), "-p", "x"});

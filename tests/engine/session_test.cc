@@ -106,9 +106,8 @@ TEST_F(SessionTest, StopsAtAStopString) {
 TEST_F(SessionTest, StopsWhenTheCallbackSaysSo) {
   auto one = session();
   int calls = 0;
-  const Answer answer = one.generate(tokenizer->encode("abc"), greedy(200), [&](std::string_view) {
-    return ++calls < 3;
-  });
+  const Answer answer = one.generate(tokenizer->encode("abc"), greedy(200),
+                                     [&](std::string_view) { return ++calls < 3; });
   EXPECT_EQ(answer.reason, FinishReason::kCancelled);
   EXPECT_LT(answer.tokens.size(), 200u);
 }

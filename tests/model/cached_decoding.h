@@ -34,8 +34,8 @@ inline Tensor logits_in_pieces(const model::TextModel& model, const std::vector<
 }
 
 /// The likeliest continuation, one token at a time through a KV cache.
-inline std::vector<int32_t> greedy(const model::TextModel& model, const std::vector<int32_t>& prompt,
-                                   int64_t count) {
+inline std::vector<int32_t> greedy(const model::TextModel& model,
+                                   const std::vector<int32_t>& prompt, int64_t count) {
   const autograd::NoGrad no_grad;
   kv::KvCache cache(model.kv_layout(), model.device());
   const int64_t sequence = cache.create();

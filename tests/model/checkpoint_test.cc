@@ -33,7 +33,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 double mean_difference(const Tensor& a, const Tensor& b) {
   double sum = 0;
   for (int64_t i = 0; i < a.numel(); ++i) {
-    sum += std::abs(static_cast<double>(a.data<float>()[i]) - static_cast<double>(b.data<float>()[i]));
+    sum +=
+        std::abs(static_cast<double>(a.data<float>()[i]) - static_cast<double>(b.data<float>()[i]));
   }
   return sum / static_cast<double>(a.numel());
 }
@@ -61,7 +62,8 @@ TEST_P(Checkpoint, InHuggingFaceFormGivesTheSameBits) {
 TEST_P(Checkpoint, InSeveralShardsGivesTheSameBits) {
   save_hf(dir.path() / "sharded", config, model.weights(), DType::kF32, 100000);
   EXPECT_TRUE(std::filesystem::exists(dir.path() / "sharded/model.safetensors.index.json"));
-  EXPECT_TRUE(same_bits(logits_of(load_model(dir.path() / "sharded", device).model), logits_of(model)));
+  EXPECT_TRUE(
+      same_bits(logits_of(load_model(dir.path() / "sharded", device).model), logits_of(model)));
 }
 
 TEST_P(Checkpoint, ThroughGgufAndBackGivesTheSameBits_FactsRows6And20) {
@@ -75,7 +77,8 @@ TEST_P(Checkpoint, ThroughGgufAndBackGivesTheSameBits_FactsRows6And20) {
 
   save_hf(dir.path() / "a", config, model.weights(), DType::kF32);
   save_hf(dir.path() / "b", config, gguf.model.weights(), DType::kF32);
-  EXPECT_EQ(read_file(dir.path() / "a/model.safetensors"), read_file(dir.path() / "b/model.safetensors"));
+  EXPECT_EQ(read_file(dir.path() / "a/model.safetensors"),
+            read_file(dir.path() / "b/model.safetensors"));
 }
 
 TEST_P(Checkpoint, InSmallerTypesStaysClose) {

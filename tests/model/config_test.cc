@@ -18,9 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-Json small_json() {
-  return Json::parse(read_file(test::data_dir() / "training/config.json"));
-}
+Json small_json() { return Json::parse(read_file(test::data_dir() / "training/config.json")); }
 
 std::string message_of(const Json& json) {
   try {
@@ -53,7 +51,8 @@ TEST(Config, ReadsBothSpellingsOfTheRopeValues) {
 
 TEST(Config, SurvivesBeingWrittenAndReadAgain) {
   for (const Preset& preset : presets()) {
-    EXPECT_EQ(parse_config(config_json(preset.config), "config.json"), preset.config) << preset.name;
+    EXPECT_EQ(parse_config(config_json(preset.config), "config.json"), preset.config)
+        << preset.name;
   }
   const Config multimodal = parse_config(small_json().dump(), "config.json");
   EXPECT_EQ(parse_config(config_json(multimodal), "again"), multimodal);

@@ -1,5 +1,5 @@
-// Loss and gradients of the whole model against Meta's reference: loss within 1e-5, every gradient within a
-// relative L2 error of 1e-4 (the reference's float32 noise is 1.7e-6).
+// Loss and gradients of the whole model against Meta's reference: loss within 1e-5, every gradient
+// within a relative L2 error of 1e-4 (the reference's float32 noise is 1.7e-6).
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// The text model against outputs of Meta's reference. Tolerances are those of the goldens: logits and
-// activations 2e-4 (the reference's own float32 noise is 1e-5 to 5e-5), choices exact.
+// The text model against outputs of Meta's reference. Tolerances are those of the goldens: logits
+// and activations 2e-4 (the reference's own float32 noise is 1e-5 to 5e-5), choices exact.
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/cached_decoding.h"
 #include "io/safetensors.h"
 #include "kv/kv_cache.h"
+#include "model/cached_decoding.h"
 #include "model/hf_checkpoint.h"
 #include "model/text_model.h"
 #include "support/paths.h"
@@ -36,7 +36,8 @@ double max_difference(const Tensor& a, const Tensor& b) {
   EXPECT_EQ(a.numel(), b.numel());
   double worst = 0;
   for (int64_t i = 0; i < a.numel(); ++i) {
-    const double difference = std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
+    const double difference =
+        std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
     worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
   }
   return worst;
@@ -84,7 +85,8 @@ TEST_P(GoldenModel, GivesTheReferencesLogitsAndExperts) {
     const std::string name = entry["name"];
     Recorder recorder;
     const Tensor logits = golden.logits(entry["tokens"].get<std::vector<int32_t>>(), &recorder);
-    EXPECT_LE(max_difference(logits, golden.values.get(name + ".logits", golden.device)), kTolerance)
+    EXPECT_LE(max_difference(logits, golden.values.get(name + ".logits", golden.device)),
+              kTolerance)
         << name;
     const Tensor experts = golden.values.get(name + ".experts", golden.device);
     const int64_t T = logits.dim(0);
@@ -110,8 +112,9 @@ TEST_P(GoldenModel, GivesTheReferencesActivationsLayerByLayer) {
     golden.logits(entry["tokens"].get<std::vector<int32_t>>(), &recorder);
     for (const io::TensorInfo& info : detail.tensors()) {
       ASSERT_TRUE(recorder.activations.contains(info.name)) << info.name;
-      EXPECT_LE(max_difference(recorder.activations[info.name], detail.get(info.name, golden.device)),
-                kTolerance)
+      EXPECT_LE(
+          max_difference(recorder.activations[info.name], detail.get(info.name, golden.device)),
+          kTolerance)
           << info.name;
     }
   }

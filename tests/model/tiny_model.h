@@ -39,10 +39,10 @@ inline std::shared_ptr<const text::Tokenizer> byte_tokenizer() {
   for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(1, static_cast<char>(byte));
   spec.pattern = std::string(text::kLlama4Pattern);
   text::TokenId next = 256;
-  for (const auto name : {text::special::kBeginOfText, text::special::kEndOfText,
-                          text::special::kHeaderStart, text::special::kHeaderEnd,
-                          text::special::kEndOfMessage, text::special::kEndOfTurn,
-                          text::special::kPythonStart, text::special::kPythonEnd}) {
+  for (const auto name :
+       {text::special::kBeginOfText, text::special::kEndOfText, text::special::kHeaderStart,
+        text::special::kHeaderEnd, text::special::kEndOfMessage, text::special::kEndOfTurn,
+        text::special::kPythonStart, text::special::kPythonEnd}) {
     spec.specials.emplace(std::string(name), next++);
   }
   return text::Tokenizer::create(spec);

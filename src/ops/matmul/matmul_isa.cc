@@ -31,15 +31,23 @@ constexpr int64_t kRowUnits = kDepth + 16;  // row stride of packed A: not a pow
 constexpr int64_t kBlockRows = 8 * 12;      // rows of A in a block
 constexpr int64_t kBlockColumns = 512;      // columns of B in a block when A has several
 
-/// C[R, V vectors] of one tile: from zero, or from what is in C. a has row stride kRowUnits.
+/// Where the chains of a tile begin: in C, or in zeros that all rows share.
+struct Start {
+  const float* at;
+  int64_t stride;
+};
+alignas(64) constexpr float kZeros[static_cast<size_t>(kPanelColumns)] = {};
+
+/// C[R, V vectors] of one tile. a has row stride kRowUnits.
 template <class Math, int R, int V>
-void tile(const uint32_t* a, const uint32_t* b, int64_t units, float* c, int64_t c_stride,
-          bool from_c) {
+void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, float* c,
+          int64_t c_stride) {
   F32 sum[static_cast<size_t>(R)][static_cast<size_t>(V)];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sum[r][v] = from_c ? load(c + r * c_stride + v * kLanes) : F32{};
+    for (int v = 0; v < V; ++v) sum[r][v] = load(start.at + v * kLanes);
+    start.at += start.stride;
   }
   for (int64_t u = 0; u < units; ++u) {
     U32 b_row[static_cast<size_t>(V)];
@@ -55,12 +63,13 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, float* c, int64_t
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) store(c + r * c_stride + v * kLanes, sum[r][v]);
+    for (int v = 0; v < V; ++v) store(c + v * kLanes, sum[r][v]);
+    c += c_stride;
   }
 }
 
-using Tile = void (*)(const uint32_t* a, const uint32_t* b, int64_t units, float* c,
-                      int64_t c_stride, bool from_c);
+using Tile = void (*)(const uint32_t* a, const uint32_t* b, int64_t units, Start start, float* c,
+                      int64_t c_stride);
 
 /// The tile of `rows` rows, 1 to kTileRows.
 template <class Math, int V, int R = kTileRows>
@@ -85,7 +94,7 @@ void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t uni
       }
     }
   }
-  tile_of<Math, V>(rows)(a, b, units, aside, kPanelColumns, from_c);
+  tile_of<Math, V>(rows)(a, b, units, {aside, kPanelColumns}, aside, kPanelColumns);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
       c[r * p.c_row_stride + j * p.c_col_stride] = aside[r * kPanelColumns + j];
@@ -98,7 +107,9 @@ template <class Math, int V>
 void panel_times_rows(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units,
                       int64_t row, int64_t col, int64_t rows, bool from_c) {
   if (p.c_col_stride == 1 && col + V * kLanes <= p.n) {
-    tile_of<Math, V>(rows)(a, b, units, p.c + row * p.c_row_stride + col, p.c_row_stride, from_c);
+    float* c = p.c + row * p.c_row_stride + col;
+    const Start start = from_c ? Start{c, p.c_row_stride} : Start{kZeros, 0};
+    tile_of<Math, V>(rows)(a, b, units, start, c, p.c_row_stride);
   } else {
     edge_tile<Math, V>(p, a, b, units, row, col, rows, from_c);
   }
