@@ -54,16 +54,37 @@ inline void store(void* at, V v) {
 }
 inline F32 load(const float* at) { return load<F32>(static_cast<const void*>(at)); }
 
-/// The first n floats (0 <= n <= kLanes); the other lanes are `fill`.
+/// The first n elements (0 <= n <= kLanes), without touching memory behind them; the other lanes are
+/// `fill`, or zero.
 inline F32 load_partial(const float* at, int64_t n, float fill = 0) {
+#if defined(__AVX512F__)
+  const auto mask = static_cast<__mmask16>((1u << n) - 1u);
+  return reinterpret_cast<F32>(_mm512_mask_loadu_ps(_mm512_set1_ps(fill), mask, at));
+#else
   float lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = i < n ? at[i] : fill;
   return load(lanes);
+#endif
+}
+inline U16 load_partial(const uint16_t* at, int64_t n) {
+#if defined(__AVX512F__)
+  const auto mask = static_cast<__mmask16>((1u << n) - 1u);
+  return reinterpret_cast<U16>(_mm256_maskz_loadu_epi16(mask, at));
+#else
+  uint16_t lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = i < n ? at[i] : uint16_t{0};
+  return load<U16>(lanes);
+#endif
 }
 inline void store_partial(float* at, F32 v, int64_t n) {
+#if defined(__AVX512F__)
+  const auto mask = static_cast<__mmask16>((1u << n) - 1u);
+  _mm512_mask_storeu_ps(at, mask, reinterpret_cast<__m512>(v));
+#else
   for (int i = 0; i < kLanes; ++i) {
     if (i < n) at[i] = v[i];
   }
+#endif
 }
 
 inline F32 set1(float x) { return F32{} + x; }

@@ -69,7 +69,8 @@ std::shared_ptr<const text::Tokenizer> find_tokenizer(const Recipe& recipe, cons
   text::save_tokenizer(*tokenizer, partial);
   fs::rename(partial, kept, error);
   if (error) throw IoError(str("cannot write ", kept.string(), ": ", error.message()));
-  return tokenizer;
+  // As a resumed run will see it: files list the merges, which the learned one does without.
+  return text::load_tokenizer_files(kept);
 }
 
 model::Config find_config(const Recipe& recipe, const text::Tokenizer& tokenizer) {

@@ -16,7 +16,7 @@ void expect(bool right) {
   if (!right) __builtin_trap();
 }
 
-/// Asks for a value in one of the ways that exist; most answer with an error.
+/// Asks for a value in one of the seven ways that exist; most answer with an error.
 void ask(const GgufFile& file, std::string_view key, int way) {
   try {
     if (way == 0) file.get_string(key);
@@ -45,9 +45,9 @@ void run(std::span<const uint8_t> input) {
   }
   const test::MemoryFile memory(input.data(), input.size());
   const GgufFile file(memory.path());
-  for (const GgufEntry& entry : file.metadata()) {
-    for (int way = 0; way < 7; ++way) ask(file, entry.key, way);
-  }
+  // All ways at once would be slow: an exception takes longer than everything else here.
+  for (const GgufEntry& entry : file.metadata())
+    ask(file, entry.key, static_cast<unsigned char>(entry.key[0]) % 7);
   const DevicePtr device = Device::cpu({.threads = 1});
   for (const TensorInfo& tensor : file.tensors()) {
     if (tensor.dtype) file.get(tensor.name, device).clone();

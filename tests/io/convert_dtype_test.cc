@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "support/tensors.h"
 
 namespace corral::io {
@@ -49,6 +52,27 @@ TEST(Convert, NarrowValuesSurviveTheWayThroughF32) {
         ASSERT_EQ(back.data<uint16_t>()[i], bits);
       }
     }
+  }
+}
+
+TEST(Convert, AgreesWithTheConversionOfSingleValues) {
+  const DevicePtr device = test_device();
+  // Bit patterns of all kinds: every exponent, NaNs of both kinds, infinities, subnormals.
+  Tensor x({1 << 18}, DType::kF32, device);
+  const Philox random(5);
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    const auto bits = static_cast<uint32_t>(random.bits(static_cast<uint64_t>(i)));
+    x.mutable_data<float>()[i] = std::bit_cast<float>(i % 8 == 0 ? bits | 0x7F800000u : bits);
+  }
+  const Tensor bf16 = convert(x, DType::kBF16);
+  const Tensor f16 = convert(x, DType::kF16);
+  const Tensor wide = convert(bf16, DType::kF32);
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    const float value = x.data<float>()[i];
+    ASSERT_EQ(bf16.data<uint16_t>()[i], f32_to_bf16(value));
+    ASSERT_EQ(f16.data<uint16_t>()[i], f32_to_f16(value));
+    ASSERT_EQ(std::bit_cast<uint32_t>(wide.data<float>()[i]),
+              std::bit_cast<uint32_t>(bf16_to_f32(bf16.data<uint16_t>()[i])));
   }
 }
 

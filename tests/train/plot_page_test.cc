@@ -65,7 +65,7 @@ TEST(PlotPage, SurvivesAnythingThatIsJson) {
       {{"step", 2}, {"validation", {{"all", Json::object()}}}},
       {{"step", 3}, {"experts", {{1, 2}, {1}}}}};
   EXPECT_THAT(plot_page("odd", odd), HasSubstr("</html>"));
-  EXPECT_THAT(plot_page("one", {{{"step", 1}, {"loss", 2.0}}}), Not(HasSubstr("nan")));
+  EXPECT_THAT(plot_page("one", {{{"step", 1}, {"loss", 2.0}}}), Not(HasSubstr("'nan")));
 }
 
 TEST(PlotPage, CannotBeLeftThroughAName) {

@@ -44,7 +44,7 @@ class TinyRun {
     return read_recipe(dir_.path() / "recipe.toml");
   }
 
-  TrainerOptions options(const std::string& out, int threads = 2) const {
+  TrainerOptions options(const std::string& out, int threads = 1) const {
     TrainerOptions options;
     options.out = dir_.path() / out;
     options.device = Device::cpu({.threads = threads});

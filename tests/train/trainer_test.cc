@@ -68,7 +68,7 @@ TEST(Trainer, ResumesWithTheSameBits) {
   const Recipe recipe = tiny.recipe();
   const auto whole = Trainer(recipe, tiny.options("whole")).run();
 
-  TrainerOptions options = tiny.options("parts", 1);  // another number of threads, too
+  TrainerOptions options = tiny.options("parts", 2);  // another number of threads, too
   options.max_steps = 17;
   const TrainResult part = Trainer(recipe, options).run();
   EXPECT_EQ(part.end, RunEnd::kStepLimit);
@@ -84,8 +84,9 @@ TEST(Trainer, ResumesWithTheSameBits) {
 
 TEST(Trainer, LosesOnlyTheStepsSinceTheLastCheckpointWhenKilled) {
   const TinyRun tiny;
-  const Recipe recipe = tiny.recipe("[checkpoint]\nevery_steps = 7\n");
-  Trainer(recipe, tiny.options("whole")).run();
+  Recipe recipe = tiny.recipe("[checkpoint]\nevery_steps = 7\n");
+  recipe.schedule.kind = ScheduleKind::kConstant;  // does not depend on the number of steps
+  recipe.steps = 1'000'000;
 
   const pid_t child = fork();
   if (child == 0) {
@@ -99,13 +100,14 @@ TEST(Trainer, LosesOnlyTheStepsSinceTheLastCheckpointWhenKilled) {
   int status = 0;
   waitpid(child, &status, 0);
   ASSERT_TRUE(WIFSIGNALED(status));
-  // A checkpoint that was being written when the power failed.
-  std::filesystem::create_directories(tiny.path() / "killed/step-000039.partial");
+  // What a checkpoint that was being written leaves behind.
+  std::filesystem::create_directories(tiny.path() / "killed/step-999999.partial");
 
-  Trainer again(recipe, tiny.options("killed"));
-  EXPECT_GE(again.steps_done(), 14);
-  EXPECT_EQ(again.steps_done() % 7, 0);
-  again.run();
+  recipe.steps = Trainer(recipe, tiny.options("killed")).steps_done() + 10;
+  EXPECT_GE(recipe.steps, 24);
+  EXPECT_EQ(recipe.steps % 7, 3);
+  Trainer(recipe, tiny.options("killed")).run();
+  Trainer(recipe, tiny.options("whole")).run();
   EXPECT_EQ(metrics_of(tiny.path() / "whole"), metrics_of(tiny.path() / "killed"));
   EXPECT_EQ(content_of(tiny.path() / "whole/latest/model.safetensors"),
             content_of(tiny.path() / "killed/latest/model.safetensors"));
@@ -118,8 +120,8 @@ TEST(Trainer, GivesTheSameLossHoweverTheBatchIsCutAndRecomputed) {
   for (const char* more : {"", "recompute = true\n"}) {
     Recipe recipe = tiny.recipe();
     recipe.precision = quant::Precision::kF32;
-    recipe.recompute = std::string(more) != "";
-    Trainer trainer(recipe, tiny.options(std::string("run") + more[0]));
+    recipe.recompute = *more != 0;
+    Trainer trainer(recipe, tiny.options(*more == 0 ? "plain" : "recomputed"));
     for (int i = 0; i < 3; ++i) trainer.step();
     const StepReport report = trainer.step();
     losses.push_back(report.loss);
@@ -129,15 +131,19 @@ TEST(Trainer, GivesTheSameLossHoweverTheBatchIsCutAndRecomputed) {
   EXPECT_EQ(norms[0], norms[1]);
 }
 
-TEST(Trainer, AsksTheSystemForNoMemoryAfterTheFirstSteps) {
+TEST(Trainer, SoonAsksTheSystemForNoMoreMemory) {
   const TinyRun tiny;
   const TrainerOptions options = tiny.options("run");
   Trainer trainer(tiny.recipe(), options);
   trainer.step();
-  trainer.step();
-  const int64_t after_two = options.device->memory().system_allocations;
-  for (int i = 0; i < 10; ++i) trainer.step();
-  EXPECT_EQ(options.device->memory().system_allocations, after_two);
+  const Device::MemoryStats first = options.device->memory();
+  // Buffers whose size follows from the lengths of documents and the loads of experts may still
+  // fall into classes that the first step did not need.
+  for (int i = 0; i < 19; ++i) trainer.step();
+  const Device::MemoryStats warm = options.device->memory();
+  EXPECT_LT(static_cast<double>(warm.held_bytes), 1.05 * static_cast<double>(first.held_bytes));
+  for (int i = 0; i < 20; ++i) trainer.step();
+  EXPECT_EQ(options.device->memory().system_allocations, warm.system_allocations);
 }
 
 TEST(Trainer, StopsAfterTheStepWhenAsked) {

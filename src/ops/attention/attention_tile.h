@@ -12,6 +12,7 @@ namespace corral::ops::CORRAL_ISA {
 using simd::CORRAL_ISA::F32;
 using simd::CORRAL_ISA::I32;
 using simd::CORRAL_ISA::kLanes;
+using simd::CORRAL_ISA::U32;
 
 /// Rows in a tile. Six rows by kScoreVectors vectors of keys fill the registers: 32 with AVX-512,
 /// else 16.
@@ -83,7 +84,7 @@ inline F32 exp_of_negative(F32 x) {
   p = fma(p, r, broadcast(5.0000001201e-1f));
   p = fma(p, r * r, r) + 1.0f;
   // The low bits of `shifted` hold n. A product, so that NaN stays NaN.
-  const F32 power = reinterpret_cast<F32>((reinterpret_cast<I32>(shifted) << 23) + (127 << 23));
+  const F32 power = reinterpret_cast<F32>((reinterpret_cast<U32>(shifted) << 23) + (127u << 23));
   return x < -87.3f ? F32{} : p * power;
 }
 

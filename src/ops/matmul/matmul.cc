@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "ops/matmul/matmul_kernel.h"
+#include "ops/matmul/q8_0_product.h"
+#include "ops/matmul/scratch.h"
 #include "simd/isa.h"
 
 namespace corral::ops {
@@ -126,22 +128,6 @@ const MatmulKernel& kernel_of(const Device& device) {
   return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul);
 }
 
-/// Memory of the device for the length of a call.
-class Scratch {
- public:
-  Scratch(Device& device, int64_t size_bytes)
-      : device_(device), size_bytes_(size_bytes), data_(device.allocate(size_bytes)) {}
-  ~Scratch() { device_.release(data_, size_bytes_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::byte* data() const { return data_; }
-
- private:
-  Device& device_;
-  int64_t size_bytes_;
-  std::byte* data_;
-};
-
 /// A product and the number of its first piece among all.
 struct Job {
   Piece whole;
@@ -158,6 +144,9 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
   for (const Product& p : products) {
     check(p);
     total += work_of(p);
+  }
+  if (!products.empty() && products.front().b_NK.dtype == DType::kQ8_0) {
+    return q8_0_matmul(device, products);
   }
   const bool serial = threads == 1 || total < kSerialWork;
   const double target = std::min(total / threads, std::max(kPieceWork, total / threads / 8));

@@ -38,8 +38,21 @@ struct Start {
 };
 alignas(64) constexpr float kZeros[static_cast<size_t>(kPanelColumns)] = {};
 
-/// C[R, V vectors] of one tile. a has row stride kRowUnits.
-template <class Math, int R, int V>
+/// How packed A lies in memory: rows one after another when they are read along k, else strips of
+/// kTileRows rows in which a unit of all rows lies together.
+struct InRows {
+  static constexpr int64_t kRow = kRowUnits;
+  static constexpr int64_t kUnit = 1;
+  static constexpr int64_t kTile = kTileRows * kRowUnits;
+};
+struct InStrips {
+  static constexpr int64_t kRow = 1;
+  static constexpr int64_t kUnit = kTileRows;
+  static constexpr int64_t kTile = kDepth * kTileRows + kLanes;
+};
+
+/// C[R, V vectors] of one tile.
+template <class Math, class Layout, int R, int V>
 void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, float* c,
           int64_t c_stride) {
   F32 sum[static_cast<size_t>(R)][static_cast<size_t>(V)];
@@ -55,7 +68,7 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, floa
     for (int v = 0; v < V; ++v) b_row[v] = load<U32>(b + (u * V + v) * kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const uint32_t a_unit = a[r * kRowUnits + u];
+      const uint32_t a_unit = a[r * Layout::kRow + u * Layout::kUnit];
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) sum[r][v] = Math::madd(a_unit, b_row[v], sum[r][v]);
     }
@@ -72,16 +85,16 @@ using Tile = void (*)(const uint32_t* a, const uint32_t* b, int64_t units, Start
                       int64_t c_stride);
 
 /// The tile of `rows` rows, 1 to kTileRows.
-template <class Math, int V, int R = kTileRows>
+template <class Math, class Layout, int V, int R = kTileRows>
 Tile tile_of(int64_t rows) {
   if constexpr (R > 1) {
-    if (rows < R) return tile_of<Math, V, R - 1>(rows);
+    if (rows < R) return tile_of<Math, Layout, V, R - 1>(rows);
   }
-  return tile<Math, R, V>;
+  return tile<Math, Layout, R, V>;
 }
 
 /// A tile that C does not hold whole or not in rows: computed aside.
-template <class Math, int V>
+template <class Math, class Layout, int V>
 void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units, int64_t row,
                int64_t col, int64_t rows, bool from_c) {
   float aside[kTileRows * kPanelColumns] = {};
@@ -94,7 +107,7 @@ void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t uni
       }
     }
   }
-  tile_of<Math, V>(rows)(a, b, units, {aside, kPanelColumns}, aside, kPanelColumns);
+  tile_of<Math, Layout, V>(rows)(a, b, units, {aside, kPanelColumns}, aside, kPanelColumns);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
       c[r * p.c_row_stride + j * p.c_col_stride] = aside[r * kPanelColumns + j];
@@ -103,15 +116,15 @@ void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t uni
 }
 
 /// Rows [row, row + rows) of C times the V vectors of columns from col, for one block of k.
-template <class Math, int V>
+template <class Math, class Layout, int V>
 void panel_times_rows(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units,
                       int64_t row, int64_t col, int64_t rows, bool from_c) {
   if (p.c_col_stride == 1 && col + V * kLanes <= p.n) {
     float* c = p.c + row * p.c_row_stride + col;
     const Start start = from_c ? Start{c, p.c_row_stride} : Start{kZeros, 0};
-    tile_of<Math, V>(rows)(a, b, units, start, c, p.c_row_stride);
+    tile_of<Math, Layout, V>(rows)(a, b, units, start, c, p.c_row_stride);
   } else {
-    edge_tile<Math, V>(p, a, b, units, row, col, rows, from_c);
+    edge_tile<Math, Layout, V>(p, a, b, units, row, col, rows, from_c);
   }
 }
 
@@ -124,28 +137,74 @@ struct Block {
   int64_t units;
 };
 
+/// Brings a block of a matrix into the level-2 cache, a few lines at a time between tiles: a block
+/// of A comes from memory while the one before it is being multiplied.
+class Ahead {
+ public:
+  Ahead() = default;
+  template <class Reader>
+  Ahead(const Reader& from, const Block& block, int64_t tiles)
+      : memory_(from.memory(block.row, block.rows, block.first, block.units)),
+        lines_(memory_.rows * memory_.lines_each / max(tiles, 1) + 1) {}
+
+  /// A tile's share.
+  void fetch() {
+    for (int64_t i = 0; i < lines_ && row_ < memory_.rows; ++i) {
+      __builtin_prefetch(memory_.at + row_ * memory_.stride_bytes + line_ * kLineBytes, 0, 2);
+      if (++line_ == memory_.lines_each) {
+        line_ = 0;
+        ++row_;
+      }
+    }
+  }
+
+ private:
+  Lines memory_{};
+  int64_t lines_ = 0;
+  int64_t row_ = 0;
+  int64_t line_ = 0;
+};
+
+int64_t tile_count(const Block& block) {
+  return ((block.rows + kTileRows - 1) / kTileRows) *
+         ((block.cols + kPanelColumns - 1) / kPanelColumns);
+}
+
 /// One block of C from packed A and packed panels of B.
-template <class Math>
-void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b) {
+template <class Math, class Layout>
+void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b,
+                    Ahead& ahead) {
   const bool from_c = p.accumulate || block.first > 0;
   const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
   for (int64_t r = 0; r < block.rows; r += kTileRows) {
     const int64_t rows = min(int64_t{kTileRows}, block.rows - r);
+    const uint32_t* strip = a + r / kTileRows * Layout::kTile;
     for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
       const uint32_t* panel = b + j * depth;
+      ahead.fetch();
       if (block.cols - j > kLanes) {
-        panel_times_rows<Math, 2>(p, a + r * kRowUnits, panel, block.units, block.row + r,
-                                  block.col + j, rows, from_c);
+        panel_times_rows<Math, Layout, 2>(p, strip, panel, block.units, block.row + r,
+                                          block.col + j, rows, from_c);
       } else {
-        panel_times_rows<Math, 1>(p, a + r * kRowUnits, panel, block.units, block.row + r,
-                                  block.col + j, rows, from_c);
+        panel_times_rows<Math, Layout, 1>(p, strip, panel, block.units, block.row + r,
+                                          block.col + j, rows, from_c);
       }
     }
   }
 }
 
 template <class Reader>
-void pack_columns(const Reader& from, const Block& block, uint32_t* to) {
+void pack_a(const Reader& from, const Block& block, uint32_t* to) {
+  if (from.k_contiguous()) {
+    pack_rows(from, block.row, block.rows, block.first, block.units, kRowUnits, to);
+  } else {
+    pack_strips(from, block.row, block.rows, block.first, block.units, kTileRows, InStrips::kTile,
+                to);
+  }
+}
+
+template <class Reader>
+void pack_b(const Reader& from, const Block& block, uint32_t* to) {
   const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
   for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
     const int64_t vectors = block.cols - j > kLanes ? 2 : 1;
@@ -153,28 +212,55 @@ void pack_columns(const Reader& from, const Block& block, uint32_t* to) {
   }
 }
 
+int64_t packed_a_units(int64_t m) {
+  const int64_t tiles = (min(m, kBlockRows) + kTileRows - 1) / kTileRows;
+  return tiles * max(InRows::kTile, InStrips::kTile);
+}
+
+/// Makes `block` the block of A after it; false when it was the last.
+bool next_block(const Piece& p, int64_t units, Block& block) {
+  block.row += kBlockRows;
+  if (block.row >= p.m) {
+    block.row = 0;
+    if (block.col + block.cols >= p.n) block.first += kDepth;
+  }
+  block.rows = min(kBlockRows, p.m - block.row);
+  block.units = min(kDepth, units - block.first);
+  return block.first < units;
+}
+
 template <class Math, class EA, class EB>
 void multiply_as(const Piece& p, std::byte* scratch) {
   const UnitReader<Math, EA> a_from(p.a, p.m, p.k);
   const UnitReader<Math, EB> b_from(p.b, p.n, p.k);
   auto* a = reinterpret_cast<uint32_t*>(scratch);
-  uint32_t* b = a + min(p.m, kBlockRows) * kRowUnits;
+  uint32_t* b = a + packed_a_units(p.m);
+  const bool in_rows = a_from.k_contiguous();
   const bool one_block = p.m <= kBlockRows;
   const int64_t columns = one_block ? kPanelColumns : kBlockColumns;
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
   Block block{};
   for (block.first = 0; block.first < units; block.first += kDepth) {
     block.units = min(kDepth, units - block.first);
-    if (one_block) pack_rows(a_from, 0, p.m, block.first, block.units, kRowUnits, a);
+    if (one_block) {
+      block.row = 0;
+      block.rows = p.m;
+      pack_a(a_from, block, a);
+    }
     for (block.col = 0; block.col < p.n; block.col += columns) {
       block.cols = min(columns, p.n - block.col);
-      pack_columns(b_from, block, b);
+      pack_b(b_from, block, b);
       for (block.row = 0; block.row < p.m; block.row += kBlockRows) {
         block.rows = min(kBlockRows, p.m - block.row);
-        if (!one_block) {
-          pack_rows(a_from, block.row, block.rows, block.first, block.units, kRowUnits, a);
+        if (!one_block) pack_a(a_from, block, a);
+        Ahead ahead;
+        Block next = block;
+        if (next_block(p, units, next)) ahead = Ahead(a_from, next, tile_count(block));
+        if (in_rows) {
+          multiply_block<Math, InRows>(p, block, a, b, ahead);
+        } else {
+          multiply_block<Math, InStrips>(p, block, a, b, ahead);
         }
-        multiply_block<Math>(p, block, a, b);
       }
     }
   }
@@ -214,7 +300,7 @@ void multiply(const Piece& p, std::byte* scratch) {
 
 int64_t scratch_bytes(int64_t m) {
   const int64_t columns = m <= kBlockRows ? kPanelColumns : kBlockColumns;
-  return 4 * (min(m, kBlockRows) * kRowUnits + columns * kDepth);
+  return 4 * (packed_a_units(m) + columns * kDepth);
 }
 
 }  // namespace

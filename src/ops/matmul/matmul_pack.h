@@ -20,17 +20,27 @@ using simd::CORRAL_ISA::U32;
 struct F32Element {
   using Stored = float;
   static F32 load(const float* at) { return simd::CORRAL_ISA::load(at); }
+  static F32 load(const float* at, int64_t n) { return simd::CORRAL_ISA::load_partial(at, n); }
   static float widen(float x) { return x; }
 };
 struct F16Element {
   using Stored = uint16_t;
   static F32 load(const uint16_t* at) { return simd::CORRAL_ISA::load_f16(at); }
+  static F32 load(const uint16_t* at, int64_t n) {
+    uint16_t aside[kLanes];
+    simd::CORRAL_ISA::store(aside, simd::CORRAL_ISA::load_partial(at, n));
+    return load(aside);
+  }
   static float widen(uint16_t x) { return simd::CORRAL_ISA::f16_to_f32(x); }
 };
 struct BF16Element {
   using Stored = uint16_t;
-  static F32 load(const uint16_t* at) { return simd::CORRAL_ISA::load_bf16(at); }
+  static F32 load(const uint16_t* at) { return widen(simd::CORRAL_ISA::load<U16>(at)); }
+  static F32 load(const uint16_t* at, int64_t n) {
+    return widen(simd::CORRAL_ISA::load_partial(at, n));
+  }
   static float widen(uint16_t x) { return simd::CORRAL_ISA::bf16_to_f32(x); }
+  static F32 widen(U16 x) { return reinterpret_cast<F32>(__builtin_convertvector(x, U32) << 16); }
 };
 
 /// f32 operands, one multiply-add a k.
@@ -41,15 +51,15 @@ struct F32Math {
     const F32 a_all = reinterpret_cast<F32>(U32{} + a);
     return simd::CORRAL_ISA::fma(a_all, reinterpret_cast<F32>(b), sum);
   }
-  /// kLanes units of one row, all there and contiguous in k.
-  template <class E>
-  static U32 along_k(const typename E::Stored* at) {
-    return reinterpret_cast<U32>(E::load(at));
+  /// kLanes units of one row; the second form of n < kLanes * kPerUnit elements, then zeros.
+  template <class E, class... Count>
+  static U32 along_k(const typename E::Stored* at, Count... n) {
+    return reinterpret_cast<U32>(E::load(at, n...));
   }
-  /// The same unit of kLanes rows that lie beside each other.
-  template <class E>
-  static U32 across_rows(const typename E::Stored* at, int64_t) {
-    return reinterpret_cast<U32>(E::load(at));
+  /// One unit of kLanes rows that lie beside each other; the second form of n < kLanes rows.
+  template <class E, class... Count>
+  static U32 across_rows(const typename E::Stored* at, int64_t, Count... n) {
+    return reinterpret_cast<U32>(E::load(at, n...));
   }
   static U32 from_floats(const float* values) { return simd::CORRAL_ISA::load<U32>(values); }
 };
@@ -72,27 +82,53 @@ struct BF16Math {
     if constexpr (std::is_same_v<E, BF16Element>) {
       return simd::CORRAL_ISA::load<U32>(at);
     } else {
-      return reinterpret_cast<U32>(_mm512_cvtne2ps_pbh(
-          reinterpret_cast<__m512>(E::load(at + kLanes)), reinterpret_cast<__m512>(E::load(at))));
+      return rounded(E::load(at), E::load(at + kLanes));
     }
+  }
+  template <class E>
+  static U32 along_k(const typename E::Stored* at, int64_t n) {
+    const int64_t low = simd::CORRAL_ISA::min(n, int64_t{kLanes});
+    return rounded(E::load(at, low), E::load(at + low, n - low));
   }
   template <class E>
   static U32 across_rows(const typename E::Stored* at, int64_t k_stride) {
     if constexpr (std::is_same_v<E, BF16Element>) {
-      return pairs(simd::CORRAL_ISA::load<U16>(at), simd::CORRAL_ISA::load<U16>(at + k_stride));
+      return pairs(
+          join(simd::CORRAL_ISA::load<U16>(at), simd::CORRAL_ISA::load<U16>(at + k_stride)));
     } else {
-      return pairs(rounded(E::load(at)), rounded(E::load(at + k_stride)));
+      return pairs(rounded(E::load(at), E::load(at + k_stride)));
     }
+  }
+  template <class E>
+  static U32 across_rows(const typename E::Stored* at, int64_t k_stride, int64_t n) {
+    return pairs(rounded(E::load(at, n), E::load(at + k_stride, n)));
   }
   /// 2 * kLanes floats in the order of k.
   static U32 from_floats(const float* values) { return along_k<F32Element>(values); }
 
  private:
-  static U16 rounded(F32 v) {
-    return reinterpret_cast<U16>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v)));
+  typedef uint16_t U16x2 __attribute__((vector_size(sizeof(U32))));
+
+  /// bf16 of all lanes of a, then of b. Exact for what was bf16.
+  static U32 rounded(F32 a, F32 b) {
+    return reinterpret_cast<U32>(
+        _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(a)));
   }
-  static U32 pairs(U16 even, U16 odd) {
-    return __builtin_convertvector(even, U32) | (__builtin_convertvector(odd, U32) << 16);
+  static U32 join(U16 a, U16 b) {
+    return join(a, b, std::make_integer_sequence<int, 2 * kLanes>());
+  }
+  template <int... j>
+  static U32 join(U16 a, U16 b, std::integer_sequence<int, j...>) {
+    return reinterpret_cast<U32>(__builtin_shufflevector(a, b, j...));
+  }
+  /// a0 b0 a1 b1 ... of a0 a1 ... b0 b1 ...
+  static U32 pairs(U32 halves) {
+    return pairs(reinterpret_cast<U16x2>(halves), std::make_integer_sequence<int, 2 * kLanes>());
+  }
+  template <int... j>
+  static U32 pairs(U16x2 halves, std::integer_sequence<int, j...>) {
+    return reinterpret_cast<U32>(
+        __builtin_shufflevector(halves, halves, (j % 2 * kLanes + j / 2)...));
   }
 };
 
@@ -100,13 +136,13 @@ struct BF16Math {
 
 /// bf16 operands without bf16 instructions: rounded, then multiplied as f32.
 struct BF16Math : F32Math {
-  template <class E>
-  static U32 along_k(const typename E::Stored* at) {
-    return rounded(E::load(at));
+  template <class E, class... Count>
+  static U32 along_k(const typename E::Stored* at, Count... n) {
+    return rounded(E::load(at, n...));
   }
-  template <class E>
-  static U32 across_rows(const typename E::Stored* at, int64_t) {
-    return rounded(E::load(at));
+  template <class E, class... Count>
+  static U32 across_rows(const typename E::Stored* at, int64_t, Count... n) {
+    return rounded(E::load(at, n...));
   }
   static U32 from_floats(const float* values) { return rounded(simd::CORRAL_ISA::load(values)); }
 
@@ -183,6 +219,16 @@ inline void transpose(U32 (&v)[kLanes]) {
   }
 }
 
+inline constexpr int64_t kLineBytes = 64;
+
+/// Lines of cache that a block of a factor lies in: `rows` runs of lines_each lines.
+struct Lines {
+  const char* at;
+  int64_t rows;
+  int64_t stride_bytes;
+  int64_t lines_each;
+};
+
 /// Reads units of a factor whose rows have k_total elements; rows and k beyond its end are zeros.
 template <class Math, class E>
 class UnitReader {
@@ -199,12 +245,27 @@ class UnitReader {
   /// Rows lie in memory along k, so that along_k is the fast way of reading.
   bool k_contiguous() const { return k_stride_ == 1; }
 
+  /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
+  Lines memory(int64_t row, int64_t rows, int64_t unit, int64_t units) const {
+    constexpr int64_t width = sizeof(Stored);
+    const int64_t k = unit * Math::kPerUnit;
+    const int64_t depth = simd::CORRAL_ISA::min(units * Math::kPerUnit, k_total_ - k);
+    const auto lines = [](int64_t n) { return (n * width + kLineBytes - 1) / kLineBytes; };
+    const auto* at = reinterpret_cast<const char*>(data_ + row * row_stride_ + k * k_stride_);
+    if (k_stride_ == 1) return {at, rows, row_stride_ * width, lines(depth)};
+    if (row_stride_ == 1) return {at, depth, k_stride_ * width, lines(rows)};
+    return {at, 0, 0, 0};
+  }
+
   /// Units [unit, unit + kLanes) of a row.
   U32 along_k(int64_t row, int64_t unit) const {
     const int64_t k = unit * Math::kPerUnit;
     constexpr int64_t count = kLanes * Math::kPerUnit;
-    if (row < rows_ && k_stride_ == 1 && k + count <= k_total_) {
-      return Math::template along_k<E>(data_ + row * row_stride_ + k);
+    if (row >= rows_ || k >= k_total_) return U32{};
+    if (k_stride_ == 1) {
+      const Stored* at = data_ + row * row_stride_ + k;
+      if (k + count <= k_total_) return Math::template along_k<E>(at);
+      return Math::template along_k<E>(at, k_total_ - k);
     }
     float values[static_cast<size_t>(count)];
     for (int64_t i = 0; i < count; ++i) values[i] = value(row, k + i);
@@ -214,8 +275,11 @@ class UnitReader {
   /// One unit of rows [row, row + kLanes).
   U32 across_rows(int64_t row, int64_t unit) const {
     const int64_t k = unit * Math::kPerUnit;
-    if (row_stride_ == 1 && row + kLanes <= rows_ && k + Math::kPerUnit <= k_total_) {
-      return Math::template across_rows<E>(data_ + row + k * k_stride_, k_stride_);
+    if (row >= rows_ || k >= k_total_) return U32{};
+    if (row_stride_ == 1 && k + Math::kPerUnit <= k_total_) {
+      const Stored* at = data_ + row + k * k_stride_;
+      if (row + kLanes <= rows_) return Math::template across_rows<E>(at, k_stride_);
+      return Math::template across_rows<E>(at, k_stride_, rows_ - row);
     }
     constexpr int64_t count = kLanes * Math::kPerUnit;
     float values[static_cast<size_t>(count)];
@@ -238,28 +302,27 @@ class UnitReader {
   int64_t k_total_;
 };
 
-/// to[row][unit] = units [first, first + units) of `rows` rows; rows are `stride` units apart and
-/// have room for units rounded up to kLanes.
+/// to[row][unit] = units [first, first + units) of `rows` rows; rows are `stride` units apart, with
+/// room for units rounded up to kLanes.
 template <class Reader>
 void pack_rows(const Reader& from, int64_t row0, int64_t rows, int64_t first, int64_t units,
                int64_t stride, uint32_t* to) {
-  if (from.k_contiguous()) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t u = 0; u < units; u += kLanes) {
-        simd::CORRAL_ISA::store(to + r * stride + u, from.along_k(row0 + r, first + u));
-      }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t u = 0; u < units; u += kLanes) {
+      simd::CORRAL_ISA::store(to + r * stride + u, from.along_k(row0 + r, first + u));
     }
-    return;
   }
-  for (int64_t u = 0; u < units; u += kLanes) {
-    for (int64_t r = 0; r < rows; r += kLanes) {
-      U32 block[kLanes];
-      for (int i = 0; i < kLanes; ++i) block[i] = from.across_rows(row0 + r, first + u + i);
-      transpose(block);
-      const int64_t count = simd::CORRAL_ISA::min(int64_t{kLanes}, rows - r);
-      for (int64_t i = 0; i < count; ++i) {
-        simd::CORRAL_ISA::store(to + (r + i) * stride + u, block[i]);
-      }
+}
+
+/// to[strip][unit][row]: strips of `height` rows, at most kLanes, `stride` units apart and with
+/// room for kLanes units behind the last.
+template <class Reader>
+void pack_strips(const Reader& from, int64_t row0, int64_t rows, int64_t first, int64_t units,
+                 int64_t height, int64_t stride, uint32_t* to) {
+  for (int64_t u = 0; u < units; ++u) {
+    // Each store writes kLanes units; those behind the strip's height are overwritten by the next.
+    for (int64_t r = 0, at = u * height; r < rows; r += height, at += stride) {
+      simd::CORRAL_ISA::store(to + at, from.across_rows(row0 + r, first + u));
     }
   }
 }
