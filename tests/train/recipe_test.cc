@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "support/temp_dir.h"
 
 namespace corral::train {
@@ -144,6 +146,30 @@ TEST(Recipe, FindsItsFilesBesideItselfOrBelowTheDataRoot) {
                           dir.path() / "text/a.valid.jsonl"));
   recipe.data[0].files = {"*.zst"};
   EXPECT_THROW(data_files(recipe, recipe.data[0]), UsageError);
+}
+
+TEST(Recipe, IsDocumentedKeyByKey) {
+  const std::filesystem::path source = CORRAL_SOURCE_DIR;
+  const std::string page = read_file(source / "docs/formats/recipe.md");
+  Recipe recipe = parse_recipe(kSmallest, "r.toml");
+  recipe.validation.data = recipe.data;
+  std::istringstream lines(to_toml(recipe));
+  for (std::string line; std::getline(lines, line);) {
+    const std::string key = line.substr(0, line.find(' '));
+    if (key.empty()) continue;
+    EXPECT_THAT(page, HasSubstr(key.front() == '[' ? key : "`" + key + "`"));
+  }
+}
+
+TEST(Recipe, IsWhatTheFilesInRecipesAre) {
+  int recipes = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(CORRAL_SOURCE_DIR) / "recipes")) {
+    if (entry.path().extension() != ".toml") continue;
+    ++recipes;
+    EXPECT_NO_THROW(read_recipe(entry.path())) << entry.path();
+  }
+  EXPECT_GE(recipes, 2);
 }
 
 }  // namespace

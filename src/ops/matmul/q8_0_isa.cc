@@ -16,8 +16,8 @@ constexpr int kChains = 8;
 
 // Rows of A and of B that are worked on together: enough independent chains to hide the latency of
 // an addition, few enough for the registers.
-constexpr int kRowsA = 4;
-constexpr int kRowsB = 4;
+constexpr size_t kRowsA = 4;
+constexpr size_t kRowsB = 4;
 
 // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, halves to even.
 constexpr float kRounder = 12582912.0f;
@@ -117,41 +117,44 @@ inline void add_block(Chains& chains, const Block& b, const int8_t* a, float sca
 #endif
 
 // Rows of A from `row`, rows of B from `col`.
-template <int kA, int kB>
+template <size_t kA, size_t kB>
 void tile(const Q8Piece& p, int64_t row, int64_t col) {
-  Chains chains[kA][kB] = {};
+  Chains chains[kA][kB];
   const int8_t* a = p.a + row * p.blocks * kBlock;
   const float* a_scales = p.a_scales + row * p.blocks;
   const std::byte* b = p.b + col * p.b_row_bytes;
   for (int64_t k = 0; k < p.blocks; ++k) {
-    for (int j = 0; j < kB; ++j) {
-      const std::byte* at = b + j * p.b_row_bytes + k * kBlockBytes;
+    for (size_t j = 0; j < kB; ++j) {
+      const std::byte* at = b + static_cast<int64_t>(j) * p.b_row_bytes + k * kBlockBytes;
       const Block block(at);
       const float b_scale = block_scale(at);
-      for (int i = 0; i < kA; ++i) {
-        add_block(chains[i][j], block, a + (i * p.blocks + k) * kBlock,
-                  a_scales[i * p.blocks + k] * b_scale);
+      for (size_t i = 0; i < kA; ++i) {
+        const int64_t at_a = static_cast<int64_t>(i) * p.blocks + k;
+        add_block(chains[i][j], block, a + at_a * kBlock, a_scales[at_a] * b_scale);
       }
     }
   }
-  for (int i = 0; i < kA; ++i) {
-    for (int j = 0; j < kB; ++j) {
-      float& c = p.c[(row + i) * p.c_row_stride + (col + j) * p.c_col_stride];
+  for (size_t i = 0; i < kA; ++i) {
+    for (size_t j = 0; j < kB; ++j) {
+      float& c = p.c[(row + static_cast<int64_t>(i)) * p.c_row_stride +
+                     (col + static_cast<int64_t>(j)) * p.c_col_stride];
       c = (p.accumulate ? c : 0.0f) + chains[i][j].total();
     }
   }
 }
 
-template <int kB>
+template <size_t kB>
 void columns(const Q8Piece& p, int64_t col) {
+  constexpr auto kStep = static_cast<int64_t>(kRowsA);
   int64_t row = 0;
-  for (; row + kRowsA <= p.m; row += kRowsA) tile<kRowsA, kB>(p, row, col);
+  for (; row + kStep <= p.m; row += kStep) tile<kRowsA, kB>(p, row, col);
   for (; row < p.m; ++row) tile<1, kB>(p, row, col);
 }
 
 void multiply(const Q8Piece& p) {
+  constexpr auto kStep = static_cast<int64_t>(kRowsB);
   int64_t col = 0;
-  for (; col + kRowsB <= p.n; col += kRowsB) columns<kRowsB>(p, col);
+  for (; col + kStep <= p.n; col += kStep) columns<kRowsB>(p, col);
   for (; col < p.n; ++col) columns<1>(p, col);
 }
 
