@@ -59,9 +59,8 @@ struct EncodeOptions {
 class Tokenizer {
  public:
   /// Throws CorruptFile when the spec contradicts itself: a token twice, a byte without token, a
-  /// merge of unknown tokens, a special token on a taken or negative id, more than 2^24 ids, a token
-  /// of more than 512 bytes, a
-  /// pattern that does not compile.
+  /// merge of unknown tokens, a special token on a taken or negative id, more than 2^24 ids, a
+  /// token of more than 512 bytes, a pattern that does not compile.
   static std::shared_ptr<const Tokenizer> create(const TokenizerSpec& spec);
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;

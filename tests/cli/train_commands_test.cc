@@ -48,8 +48,8 @@ TEST(TrainCommand, GoesFromTextToAModelThatRecitesAndToAPage) {
   EXPECT_THAT(rest.err, HasSubstr("resuming at step 3"));
   EXPECT_THAT(rest.out, HasSubstr("finished after step 120 of 120"));
 
-  const Outcome recital = corral({"run", out + "/latest", "-p", "Twinkle, twinkle, little star,",
-                                  "-n", "20", "--temp", "0", "-t", "1"});
+  const Outcome recital = corral(
+      {"run", out + "/latest", "-p", "Twinkle, twinkle", "-n", "40", "--temp", "0", "-t", "1"});
   ASSERT_EQ(recital.status, 0) << recital.err;
   EXPECT_THAT(recital.out, HasSubstr("How I wonder what you are!"));
 
