@@ -114,7 +114,7 @@ Tensor append(const char* name, std::initializer_list<Tensor> inputs, Tensor out
 }
 
 void backward(const Tensor& y, const Tensor& dy) {
-  const NodePtr root = y.node();
+  const NodePtr& root = y.node();
   if (root == nullptr) throw Error("backward: no parameter leads to this value");
   Tensor seed = dy;
   if (!seed.defined()) {

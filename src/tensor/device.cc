@@ -23,7 +23,7 @@ int64_t size_class(int64_t size_bytes) {
     return (std::max<int64_t>(size_bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   }
   const int64_t step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size_bytes))) / 8;
-  return (size_bytes + step - 1) / step * step;
+  return (size_bytes + step - 1) & ~(step - 1);  // step is a power of two
 }
 
 std::byte* system_allocate(int64_t size_bytes) {
@@ -88,7 +88,7 @@ void Device::trim() {
   const std::lock_guard lock(mutex_);
   for (auto& [size, blocks] : free_) {
     stats_.held_bytes -= size * static_cast<int64_t>(blocks.size());
-    for (std::byte* block : blocks) std::free(block);
+    for (std::byte* block : blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
   }
   free_.clear();
 }
