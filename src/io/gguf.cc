@@ -60,7 +60,7 @@ std::optional<int64_t> load_integer(GgufType type, const std::byte* at) {
 
 GgufFile::GgufFile(const std::filesystem::path& path) : GgufFile(MappedFile::open(path)) {}
 
-GgufFile::GgufFile(std::shared_ptr<const MappedFile> file)
+GgufFile::GgufFile(const std::shared_ptr<const MappedFile>& file)
     : GgufFile(file, parse_gguf(file->bytes(), file->path().string())) {}
 
 GgufFile::GgufFile(std::shared_ptr<const MappedFile> file, GgufHeader header)

@@ -62,7 +62,7 @@ class GgufFile final : public WeightSource {
   std::vector<float> get_floats(std::string_view key) const;
 
  private:
-  explicit GgufFile(std::shared_ptr<const MappedFile> file);
+  explicit GgufFile(const std::shared_ptr<const MappedFile>& file);
   GgufFile(std::shared_ptr<const MappedFile> file, GgufHeader header);
   Tensor read(size_t index, const DevicePtr& device) const override;
   const GgufEntry* find_array(std::string_view key) const;

@@ -87,6 +87,7 @@ GgufEntry read_entry(ByteReader& reader) {
 
 void check_keys_differ(const std::vector<GgufEntry>& metadata, const std::string& what) {
   std::vector<std::string_view> keys;
+  keys.reserve(metadata.size());
   for (const GgufEntry& entry : metadata) keys.push_back(entry.key);
   std::sort(keys.begin(), keys.end());
   const auto twice = std::adjacent_find(keys.begin(), keys.end());

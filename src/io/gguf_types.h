@@ -35,10 +35,10 @@ int64_t gguf_type_bytes(GgufType type);
 /// A tensor type of ggml.
 struct GgmlType {
   uint32_t number;
+  std::optional<DType> dtype;  // empty: known by size only
   std::string_view name;
   int64_t block_elements;
   int64_t block_bytes;
-  std::optional<DType> dtype;  // empty: known by size only
 };
 
 /// Null for a number that is not in use.

@@ -109,7 +109,7 @@ std::unique_ptr<WeightSource> open_index(const fs::path& folder, const fs::path&
 
 SafetensorsFile::SafetensorsFile(const fs::path& path) : SafetensorsFile(MappedFile::open(path)) {}
 
-SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file)
+SafetensorsFile::SafetensorsFile(const std::shared_ptr<const MappedFile>& file)
     : SafetensorsFile(file, parse_safetensors(file->bytes(), file->path().string())) {}
 
 SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file, SafetensorsHeader header)

@@ -21,7 +21,7 @@ class SafetensorsFile final : public WeightSource {
 
  private:
   SafetensorsFile(std::shared_ptr<const MappedFile> file, SafetensorsHeader header);
-  explicit SafetensorsFile(std::shared_ptr<const MappedFile> file);
+  explicit SafetensorsFile(const std::shared_ptr<const MappedFile>& file);
   Tensor read(size_t index, const DevicePtr& device) const override;
 
   std::shared_ptr<const MappedFile> file_;
