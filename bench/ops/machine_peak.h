@@ -32,8 +32,8 @@ namespace detail {
 inline constexpr int kChains = 12;  // enough to hide the latency of two units
 
 #if defined(__x86_64__)
-__attribute__((noinline, target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512(Ceiling what,
-                                                                                 int64_t rounds) {
+__attribute__((noinline, target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512(
+    Ceiling what, int64_t rounds) {
   const __m512i ones = _mm512_set1_epi32(0x3F003F00);  // bf16 pairs or a float, all normal numbers
   __m512i sum[kChains];
   for (__m512i& s : sum) s = _mm512_setzero_si512();

@@ -54,8 +54,8 @@ inline void store(void* at, V v) {
 }
 inline F32 load(const float* at) { return load<F32>(static_cast<const void*>(at)); }
 
-/// The first n elements (0 <= n <= kLanes), without touching memory behind them; the other lanes are
-/// `fill`, or zero.
+/// The first n elements (0 <= n <= kLanes), without touching memory behind them; the other lanes
+/// are `fill`, or zero.
 inline F32 load_partial(const float* at, int64_t n, float fill = 0) {
 #if defined(__AVX512F__)
   const auto mask = static_cast<__mmask16>((1u << n) - 1u);
