@@ -113,7 +113,7 @@ TEST(Trainer, LosesOnlyTheStepsSinceTheLastCheckpointWhenKilled) {
             content_of(tiny.path() / "killed/latest/model.safetensors"));
 }
 
-TEST(Trainer, GivesTheSameLossHoweverTheBatchIsCutAndRecomputed) {
+TEST(Trainer, StaysOnTheSamePathWithRecomputation) {
   const TinyRun tiny;
   std::vector<double> losses;
   std::vector<double> norms;

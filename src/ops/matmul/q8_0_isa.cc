@@ -12,7 +12,6 @@ using simd::CORRAL_ISA::F32;
 
 constexpr int64_t kBlock = 32;
 constexpr int64_t kBlockBytes = 34;
-constexpr int kChains = 8;
 
 // Rows of A and of B that are worked on together: enough independent chains to hide the latency of
 // an addition, few enough for the registers.
@@ -89,6 +88,8 @@ inline void add_block(Chains& chains, const Block& b, const int8_t* a, float sca
 }
 
 #else
+
+constexpr int kChains = 8;
 
 struct Chains {
   float sum[kChains] = {};
