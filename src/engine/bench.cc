@@ -43,7 +43,7 @@ int64_t mlp_bytes(const model::MlpWeights& mlp, int64_t used) {
 class Run {
  public:
   Run(const model::TextModel& model, const BenchOptions& options)
-      : model_(model), options_(options), cache_(model.kv_layout(), model.device()) {
+      : model_(model), cache_(model.kv_layout(), model.device()) {
     forward_.cache = &cache_;
     forward_.precision = options.precision;
     sequence_ = cache_.create();
@@ -64,7 +64,6 @@ class Run {
 
  private:
   const model::TextModel& model_;
-  const BenchOptions& options_;
   kv::KvCache cache_;
   model::ForwardOptions forward_;
   int64_t sequence_;
