@@ -89,7 +89,7 @@ TEST(GroupedLinearExperts, WithoutRowsAreNotRead) {
   void* memory =
       mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
-  const std::shared_ptr<void> keeper(memory, [page](void* at) { munmap(at, 3 * page); });
+  const std::shared_ptr<void> keeper(memory, [](void* at) { munmap(at, 3 * page); });
   auto* bytes = static_cast<std::byte*>(memory);
   std::fill_n(reinterpret_cast<float*>(bytes), 3 * page / sizeof(float), 0.5f);
   ASSERT_EQ(mprotect(bytes + page, page, PROT_NONE), 0);
