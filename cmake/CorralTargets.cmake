@@ -71,6 +71,16 @@ function(corral_library folder)
   endif()
 endfunction()
 
+# What tests and benchmarks share and have to be compiled: tests/support/*.cc.
+function(corral_test_support)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cc)
+  add_library(corral_test_support STATIC ${sources})
+  corral_configure(corral_test_support)
+  target_include_directories(corral_test_support PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(corral_test_support
+                             PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endfunction()
+
 # One test binary a folder of tests/: tests/ops/*_test.cc -> corral_ops_test.
 function(corral_tests)
   include(GoogleTest)
@@ -85,7 +95,6 @@ function(corral_tests)
     add_executable(${target} ${sources})
     corral_configure(${target})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     # GoogleTest's macros compare signed with unsigned literals.
     target_compile_options(${target} PRIVATE -Wno-sign-conversion)
     corral_compile_fast(${target})
@@ -95,7 +104,8 @@ function(corral_tests)
       add_dependencies(${target} corral)
       target_compile_definitions(${target} PRIVATE CORRAL_BINARY="$<TARGET_FILE:corral>")
     endif()
-    target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main)
+    target_link_libraries(${target} PRIVATE ${library} corral_test_support GTest::gmock
+                          GTest::gtest_main)
     gtest_discover_tests(${target} TEST_PREFIX ${folder}. DISCOVERY_MODE PRE_TEST
                          DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
   endforeach()
@@ -121,9 +131,9 @@ function(corral_benches)
     add_executable(${target} ${sources})
     corral_configure(${target})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/bench)
-    target_compile_definitions(${target} PRIVATE CORRAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     # oneDNN is the peer that our matrix products are measured against.
-    target_link_libraries(${target} PRIVATE corral_${folder} benchmark::benchmark_main DNNL::dnnl)
+    target_link_libraries(${target} PRIVATE corral_${folder} corral_test_support
+                          benchmark::benchmark_main DNNL::dnnl)
   endforeach()
 endfunction()
 

@@ -12,7 +12,10 @@ using simd::CORRAL_ISA::kLanes;
 constexpr int kChains = 12;
 
 double f32(int64_t rounds, float* sink) {
-  F32 sums[kChains] = {};
+  F32 sums[kChains];
+  // Chains that began alike would be merged into one.
+  for (int c = 0; c < kChains; ++c)
+    sums[c] = simd::CORRAL_ISA::set1(sink[2] + static_cast<float>(c));
   const F32 a = simd::CORRAL_ISA::set1(sink[0]);
   const F32 b = simd::CORRAL_ISA::set1(sink[1]);
   for (int64_t i = 0; i < rounds; ++i) {
@@ -27,7 +30,7 @@ double f32(int64_t rounds, float* sink) {
 #if defined(__AVX512BF16__)
 double bf16(int64_t rounds, float* sink) {
   __m512 sums[kChains];
-  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_setzero_ps();
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_ps(sink[2] + static_cast<float>(c));
   __m512bh a;
   __m512bh b;
   const F32 wide_a = simd::CORRAL_ISA::set1(sink[0]);

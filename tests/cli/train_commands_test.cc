@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/app.h"
+#include "support/paths.h"
 #include "support/temp_dir.h"
 
 namespace corral::cli {
@@ -29,9 +30,7 @@ Outcome corral(const std::vector<std::string>& arguments) {
   return {status, out.str(), err.str()};
 }
 
-std::string tiny_recipe() {
-  return (std::filesystem::path(CORRAL_SOURCE_DIR) / "recipes/tiny.toml").string();
-}
+std::string tiny_recipe() { return (test::source_dir() / "recipes/tiny.toml").string(); }
 
 TEST(TrainCommand, GoesFromTextToAModelThatRecitesAndToAPage) {
   const test::TempDir dir;

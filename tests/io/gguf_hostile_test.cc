@@ -143,7 +143,8 @@ TEST(GgufHostile, CountsAreNotTrusted) {
     refusal(header(0, count).raw(std::string(1000, '\0')));
   }
   // A file that could hold them is still refused beyond what models need.
-  EXPECT_THAT(refusal(header(0, 1000001).raw(std::string(20'000'000, '\0'))),
+  const std::vector<char> zeros(20'000'000);
+  EXPECT_THAT(refusal(header(0, 1000001).raw({zeros.data(), zeros.size()})),
               HasSubstr("than 1000000"));
 }
 

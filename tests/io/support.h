@@ -55,7 +55,7 @@ std::string message_of(const std::string& file, const Body& body) {
   try {
     body();
   } catch (const E& error) {
-    const std::string message = error.what();
+    std::string message = error.what();
     EXPECT_THAT(message, testing::HasSubstr(file));
     EXPECT_EQ(message.find('\n'), message.npos) << message;
     return message;

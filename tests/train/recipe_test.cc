@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "support/paths.h"
 #include "support/temp_dir.h"
 
 namespace corral::train {
@@ -149,7 +150,7 @@ TEST(Recipe, FindsItsFilesBesideItselfOrBelowTheDataRoot) {
 }
 
 TEST(Recipe, IsDocumentedKeyByKey) {
-  const std::filesystem::path source = CORRAL_SOURCE_DIR;
+  const std::filesystem::path source = test::source_dir();
   const std::string page = read_file(source / "docs/formats/recipe.md");
   Recipe recipe = parse_recipe(kSmallest, "r.toml");
   recipe.validation.data = recipe.data;
@@ -163,8 +164,7 @@ TEST(Recipe, IsDocumentedKeyByKey) {
 
 TEST(Recipe, IsWhatTheFilesInRecipesAre) {
   int recipes = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(CORRAL_SOURCE_DIR) / "recipes")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() / "recipes")) {
     if (entry.path().extension() != ".toml") continue;
     ++recipes;
     EXPECT_NO_THROW(read_recipe(entry.path())) << entry.path();

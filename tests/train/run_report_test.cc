@@ -91,11 +91,15 @@ TEST(MetricsLog, DropsWhatIsBehindTheCheckpoint) {
 
 TEST(MeasurePeakFlops, GrowsWithBf16ProductsWhereThereAreAny) {
   const DevicePtr device = Device::cpu({.threads = 1});
-  const double f32 = measure_peak_flops(*device, quant::Precision::kF32);
-  EXPECT_GT(f32, 1e8);
-  if (device->isa() == simd::Isa::kAvx512) {
-    EXPECT_GT(measure_peak_flops(*device, quant::Precision::kBF16), 1.2 * f32);
+  EXPECT_GT(measure_peak_flops(*device, quant::Precision::kF32), 1e8);
+  if (device->isa() != simd::Isa::kAvx512) return;
+  // Other programs may take the processor away in either measurement, but not in all of them.
+  double ratio = 0;
+  for (int attempt = 0; attempt < 20 && ratio < 1.2; ++attempt) {
+    const double f32 = measure_peak_flops(*device, quant::Precision::kF32);
+    ratio = measure_peak_flops(*device, quant::Precision::kBF16) / f32;
   }
+  EXPECT_GE(ratio, 1.2);
 }
 
 }  // namespace

@@ -17,8 +17,10 @@ namespace {
 
 // Multiply-adds below which a second thread costs more than it saves.
 constexpr double kSerialWork = 1 << 15;
-// Multiply-adds of a piece that pay for packing its share of B anew.
-constexpr double kPieceWork = 1 << 24;
+// Rows (or columns) of a piece that pay for packing the other factor anew.
+constexpr int64_t kWorthPacking = 512;
+// Pieces for each thread, when they are worth it: a thread that is late leaves some to the others.
+constexpr int64_t kMostPieces = 4;
 
 Element element_of(const MatrixView& view) {
   switch (view.dtype) {
@@ -81,6 +83,13 @@ struct Cut {
 
   int64_t pieces() const { return rows * cols; }
 };
+
+/// How many pieces to cut a product into that is this share of all the work.
+int64_t piece_count(const Piece& p, double share, int threads) {
+  const auto even = static_cast<int64_t>(std::ceil(share * threads));
+  const int64_t spare = std::max(p.m, p.n) / (even * kWorthPacking);
+  return even * std::clamp<int64_t>(spare, 1, kMostPieces);
+}
 
 // Every cut along rows packs all of B once more, every cut along columns all of A: the longer side
 // is cut first.
@@ -149,7 +158,6 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
     return q8_0_matmul(device, products);
   }
   const bool serial = threads == 1 || total < kSerialWork;
-  const double target = std::min(total / threads, std::max(kPieceWork, total / threads / 8));
 
   const Scratch list(device, static_cast<int64_t>(sizeof(Job) * products.size()));
   auto* const jobs = reinterpret_cast<Job*>(list.data());
@@ -163,10 +171,11 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
       continue;
     }
     Job job{.whole = whole_piece(p, precision), .cut = {}, .first = pieces};
-    job.cut = cut(job.whole, serial ? 1 : std::max<int64_t>(1, std::llround(work_of(p) / target)),
-                  kernel);
-    scratch_bytes =
-        std::max(scratch_bytes, kernel.scratch_bytes(std::min(job.whole.m, job.cut.rows_each)));
+    const int64_t wanted = serial ? 1 : piece_count(job.whole, work_of(p) / total, threads);
+    job.cut = cut(job.whole, wanted, kernel);
+    scratch_bytes = std::max(
+        scratch_bytes, kernel.scratch_bytes(std::min(job.whole.m, job.cut.rows_each),
+                                            std::min(job.whole.n, job.cut.cols_each), job.whole.k));
     pieces += job.cut.pieces();
     std::construct_at(jobs + count++, job);
   }

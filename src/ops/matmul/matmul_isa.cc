@@ -3,6 +3,7 @@
 // a panel of B streams through. Vectors run along the columns of C, so that each element is one
 // chain of multiply-adds in the order of k whatever the tile it falls into.
 
+#include "ops/matmul/matmul_few.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/matmul_pack.h"
 
@@ -29,7 +30,7 @@ constexpr int64_t kPanelColumns = kTileVectors * kLanes;
 constexpr int64_t kDepth = 256;             // units of k in a block
 constexpr int64_t kRowUnits = kDepth + 16;  // row stride of packed A: not a power of two
 constexpr int64_t kBlockRows = 8 * 12;      // rows of A in a block
-constexpr int64_t kBlockColumns = 512;      // columns of B in a block when A has several
+constexpr int64_t kBlockColumns = 1024;     // columns of B in a block when A has several
 
 /// Where the chains of a tile begin: in C, or in zeros that all rows share.
 struct Start {
@@ -234,6 +235,9 @@ void multiply_as(const Piece& p, std::byte* scratch) {
   const UnitReader<Math, EA> a_from(p.a, p.m, p.k);
   const UnitReader<Math, EB> b_from(p.b, p.n, p.k);
   auto* a = reinterpret_cast<uint32_t*>(scratch);
+  if (p.m <= kFewRows && a_from.k_contiguous() && !b_from.scattered()) {
+    return multiply_few_rows<Math>(p, a_from, b_from, a);
+  }
   uint32_t* b = a + packed_a_units(p.m);
   const bool in_rows = a_from.k_contiguous();
   const bool one_block = p.m <= kBlockRows;
@@ -298,9 +302,15 @@ void multiply(const Piece& p, std::byte* scratch) {
   }
 }
 
-int64_t scratch_bytes(int64_t m) {
-  const int64_t columns = m <= kBlockRows ? kPanelColumns : kBlockColumns;
-  return 4 * (packed_a_units(m) + columns * kDepth);
+int64_t scratch_bytes(int64_t m, int64_t n, int64_t k) {
+  const int64_t panels = (n + kPanelColumns - 1) / kPanelColumns;
+  const int64_t columns =
+      m <= kBlockRows ? kPanelColumns : min(kBlockColumns, panels * kPanelColumns);
+  // Panels are packed in whole vectors of units; a unit holds at least one element of k.
+  const int64_t depth = min(kDepth, (k + kLanes - 1) / kLanes * kLanes);
+  const int64_t blocks = packed_a_units(m) + columns * depth;
+  const int64_t few = m <= kFewRows ? kFewRows * few_rows_stride<F32Math>(k) : 0;
+  return 4 * max(blocks, few);
 }
 
 }  // namespace

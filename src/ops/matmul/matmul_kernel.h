@@ -36,8 +36,8 @@ struct Piece {
 struct MatmulKernel {
   int64_t tile_rows;  // rows of C that a tile keeps in registers: pieces are multiples of it
   int64_t lanes;      // floats in a vector: pieces' columns are multiples of it
-  /// Memory that multiply() needs for a piece of m rows, a multiple of 64 bytes.
-  int64_t (*scratch_bytes)(int64_t m);
+  /// Memory that multiply() needs for a piece of this size, a multiple of 64 bytes.
+  int64_t (*scratch_bytes)(int64_t m, int64_t n, int64_t k);
   void (*multiply)(const Piece& piece, std::byte* scratch);
 };
 

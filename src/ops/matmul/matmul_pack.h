@@ -244,6 +244,17 @@ class UnitReader {
 
   /// Rows lie in memory along k, so that along_k is the fast way of reading.
   bool k_contiguous() const { return k_stride_ == 1; }
+  /// Neither rows nor k lie beside each other: elements are read one by one.
+  bool scattered() const { return k_stride_ != 1 && row_stride_ != 1; }
+  int64_t row_bytes() const { return row_stride_ * static_cast<int64_t>(sizeof(Stored)); }
+
+  /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
+  void prefetch(int64_t row, int64_t unit) const {
+    const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
+    __builtin_prefetch(
+        reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored)), 0,
+        2);
+  }
 
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
   Lines memory(int64_t row, int64_t rows, int64_t unit, int64_t units) const {

@@ -1,0 +1,145 @@
+#pragma once
+
+// Products with so few rows of A that reading B is the work, for matmul_isa.cc only: sums stay in
+// registers for all of k and B is not packed. The chains are those of the tiles.
+
+#include "ops/matmul/matmul_kernel.h"
+#include "ops/matmul/matmul_pack.h"
+#include "simd/vec.h"
+
+namespace corral::ops::CORRAL_ISA {
+
+// A transposed block of B and a sum for every row fill the registers, or sums for all rows and some
+// vectors of columns.
+#if defined(__AVX512F__)
+inline constexpr int kFewRows = 8;
+inline constexpr int kFewSums = 16;
+#else
+inline constexpr int kFewRows = 4;
+inline constexpr int kFewSums = 8;
+#endif
+// How far ahead memory is asked for: units along a row that is long, and steps of k across rows.
+inline constexpr int64_t kLongRowBytes = 8192;
+inline constexpr int64_t kAheadUnits = 256;
+inline constexpr int64_t kAheadSteps = 16;
+
+/// C at `rows` rows and one vector of columns; columns beyond the end of C are zeros.
+template <int M>
+void load_sums(const Piece& p, int64_t col, F32 (&sum)[static_cast<size_t>(M)]) {
+  const int64_t cols = simd::CORRAL_ISA::min(int64_t{kLanes}, p.n - col);
+  for (int64_t m = 0; m < M; ++m) {
+    float lanes[kLanes] = {};
+    for (int64_t j = 0; p.accumulate && m < p.m && j < cols; ++j) {
+      lanes[j] = p.c[m * p.c_row_stride + (col + j) * p.c_col_stride];
+    }
+    sum[m] = simd::CORRAL_ISA::load(lanes);
+  }
+}
+
+template <int M>
+void store_sums(const Piece& p, int64_t col, const F32 (&sum)[static_cast<size_t>(M)]) {
+  const int64_t cols = simd::CORRAL_ISA::min(int64_t{kLanes}, p.n - col);
+  for (int64_t m = 0; m < simd::CORRAL_ISA::min(int64_t{M}, p.m); ++m) {
+    float* c = p.c + m * p.c_row_stride + col * p.c_col_stride;
+    if (p.c_col_stride == 1) {
+      simd::CORRAL_ISA::store_partial(c, sum[m], cols);
+    } else {
+      for (int64_t j = 0; j < cols; ++j) c[j * p.c_col_stride] = sum[m][j];
+    }
+  }
+}
+
+/// B lies along k: blocks of kLanes columns and kLanes units are transposed in registers. a holds M
+/// rows of `stride` units.
+template <class Math, int M, class Reader>
+void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
+  const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
+  const bool long_rows = b.row_bytes() >= kLongRowBytes;
+  const int64_t ahead_rows = long_rows ? 0 : kLanes;
+  const int64_t ahead_units = long_rows ? kAheadUnits : 0;
+  for (int64_t col = 0; col < p.n; col += kLanes) {
+    F32 sum[static_cast<size_t>(M)];
+    load_sums<M>(p, col, sum);
+    for (int64_t u = 0; u < units; u += kLanes) {
+      U32 block[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        b.prefetch(col + i + ahead_rows, u + ahead_units);
+        block[i] = b.along_k(col + i, u);
+      }
+      transpose(block);
+      const uint32_t* at = a + u;
+      if (u + kLanes <= units) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) {
+#pragma GCC unroll 8
+          for (int m = 0; m < M; ++m) sum[m] = Math::madd(at[m * stride + i], block[i], sum[m]);
+        }
+      } else {
+        for (int64_t i = 0; i < units - u; ++i) {
+          for (int m = 0; m < M; ++m) sum[m] = Math::madd(at[m * stride + i], block[i], sum[m]);
+        }
+      }
+    }
+    store_sums<M>(p, col, sum);
+  }
+}
+
+/// B lies across k: a step of k is read for several vectors of columns.
+template <class Math, int M, class Reader>
+void few_rows_across(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
+  constexpr int kVectors = kFewSums / M;
+  const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
+  for (int64_t col = 0; col < p.n; col += kVectors * kLanes) {
+    F32 sum[static_cast<size_t>(kVectors)][static_cast<size_t>(M)];
+    for (int v = 0; v < kVectors; ++v) load_sums<M>(p, col + v * kLanes, sum[v]);
+    for (int64_t u = 0; u < units; ++u) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        b.prefetch(col + v * kLanes, u + kAheadSteps);
+        const U32 row = b.across_rows(col + v * kLanes, u);
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m) sum[v][m] = Math::madd(a[m * stride + u], row, sum[v][m]);
+      }
+    }
+    for (int v = 0; v < kVectors && col + v * kLanes < p.n; ++v) {
+      store_sums<M>(p, col + v * kLanes, sum[v]);
+    }
+  }
+}
+
+template <class Math, int M, class Reader>
+void few_rows(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
+  if (b.k_contiguous()) {
+    few_rows_along_k<Math, M>(p, b, a, stride);
+  } else {
+    few_rows_across<Math, M>(p, b, a, stride);
+  }
+}
+
+/// Units of a packed row of A, for all of k.
+template <class Math>
+int64_t few_rows_stride(int64_t k) {
+  const int64_t units = (k + Math::kPerUnit - 1) / Math::kPerUnit;
+  return (units + kLanes - 1) / kLanes * kLanes;
+}
+
+/// The whole piece; p.m at most kFewRows. Rows missing to a kernel's number are zeros in `a`.
+template <class Math, class ReaderA, class ReaderB>
+void multiply_few_rows(const Piece& p, const ReaderA& a_from, const ReaderB& b, uint32_t* a) {
+  const int64_t stride = few_rows_stride<Math>(p.k);
+  pack_rows(a_from, 0, p.m > 4 ? kFewRows : p.m, 0, stride, stride, a);
+  switch (p.m) {
+    case 1:
+      return few_rows<Math, 1>(p, b, a, stride);
+    case 2:
+      return few_rows<Math, 2>(p, b, a, stride);
+    case 3:
+      return few_rows<Math, 3>(p, b, a, stride);
+    case 4:
+      return few_rows<Math, 4>(p, b, a, stride);
+    default:
+      return few_rows<Math, kFewRows>(p, b, a, stride);
+  }
+}
+
+}  // namespace corral::ops::CORRAL_ISA
