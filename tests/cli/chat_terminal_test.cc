@@ -1,0 +1,120 @@
+// `corral chat` in a pseudo-terminal, as a person uses it.
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+
+#include "support/paths.h"
+
+namespace corral::cli {
+namespace {
+
+constexpr int kPatienceMs = 60'000;  // only a hanging program needs them
+constexpr const char* kCtrlC = "\x03";
+constexpr const char* kCtrlD = "\x04";
+constexpr const char* kUp = "\x1b[A";
+
+/// The program at the other end of a terminal.
+class ChatInATerminal {
+ public:
+  ChatInATerminal() {
+    const std::string model = (test::source_dir() / "models/llama-scout-mini.gguf").string();
+    child_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (child_ == 0) {
+      setenv("TERM", "vt100", 1);
+      execl(CORRAL_BINARY, "corral", "chat", model.c_str(), "-n", "1000000", "-t", "1", "--seed",
+            "1", static_cast<char*>(nullptr));
+      _exit(127);
+    }
+  }
+  ~ChatInATerminal() {
+    if (child_ > 0) {
+      kill(child_, SIGKILL);
+      waitpid(child_, nullptr, 0);
+    }
+    close(terminal_);
+  }
+  ChatInATerminal(const ChatInATerminal&) = delete;
+  ChatInATerminal& operator=(const ChatInATerminal&) = delete;
+
+  void type(const std::string& keys) {
+    ASSERT_EQ(write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+
+  /// What is shown up to and with `text`; fails when that does not come.
+  std::string shown_until(const std::string& text) {
+    size_t at;
+    while ((at = pending_.find(text)) == pending_.npos) {
+      if (!read_more()) {
+        ADD_FAILURE() << "no \"" << text << "\" in: " << pending_;
+        return pending_;
+      }
+    }
+    std::string shown = pending_.substr(0, at + text.size());
+    pending_.erase(0, at + text.size());
+    return shown;
+  }
+
+  /// Waits for the end; -1 when a signal ended it.
+  int exit_status() {
+    while (read_more()) {
+    }
+    int status = 0;
+    waitpid(child_, &status, 0);
+    child_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  bool read_more() {
+    pollfd ready{terminal_, POLLIN, 0};
+    if (poll(&ready, 1, kPatienceMs) <= 0) return false;
+    std::array<char, 4096> part;
+    const ssize_t got = read(terminal_, part.data(), part.size());
+    if (got <= 0) return false;  // EIO: the program has closed the terminal
+    pending_.append(part.data(), static_cast<size_t>(got));
+    return true;
+  }
+
+  pid_t child_ = -1;
+  int terminal_ = -1;
+  std::string pending_;
+};
+
+TEST(ChatTerminal, CtrlCStopsTheAnswerAndNotTheProgram) {
+  ChatInATerminal chat;
+  chat.shown_until("/help");
+  chat.shown_until("> ");
+  chat.type("Tell me a long story.\n");
+  chat.shown_until("story.\r\n");
+  chat.type(kCtrlC);
+  chat.shown_until("> ");
+  chat.type(kCtrlC);  // at the prompt it clears the line
+  chat.type("/help\n");
+  chat.shown_until("forget the conversation");
+  chat.shown_until("> ");
+  chat.type("/quit\n");
+  EXPECT_EQ(chat.exit_status(), 0);
+}
+
+TEST(ChatTerminal, RemembersLinesAndLeavesOnCtrlD) {
+  ChatInATerminal chat;
+  chat.shown_until("> ");
+  chat.type("/help\n");
+  chat.shown_until("Ctrl-C stops");
+  chat.shown_until("> ");
+  chat.type(std::string(kUp) + "\n");
+  chat.shown_until("Ctrl-C stops");
+  chat.shown_until("> ");
+  chat.type(kCtrlD);
+  EXPECT_EQ(chat.exit_status(), 0);
+}
+
+}  // namespace
+}  // namespace corral::cli
