@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "tensor/tensor.h"
+
 namespace corral::kv {
 
 /// A run of rows of the batch that belongs to one sequence, at consecutive positions.
@@ -23,6 +25,10 @@ struct Batch {
   std::vector<int32_t> tokens;     // [T]
   std::vector<int64_t> positions;  // [T]
   std::vector<Segment> segments;   // in row order, covering all rows
+  /// Rows, ascending, whose token is only a placeholder: row vector_rows[i] takes vector i of
+  /// `vectors` instead of its token's embedding (images).
+  std::vector<int64_t> vector_rows;
+  Tensor vectors;  // f32 [vector_rows.size(), D], or undefined without any
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }
   /// Appends a segment with positions first_position, first_position + 1, ...
@@ -31,10 +37,11 @@ struct Batch {
 };
 
 /// What a layer's queries can see: every earlier position (chunk_size 0), or those of the same
-/// position / chunk_size. Source: Llama 4's iRoPE; chunks are fixed by absolute position, they are
-/// not a sliding window.
+/// position / chunk_size; in an image tower every row of their segment, later ones too. Source:
+/// Llama 4's iRoPE; chunks are fixed by absolute position, they are not a sliding window.
 struct AttentionSpan {
   int64_t chunk_size = 0;
+  bool causal = true;  // false: the whole segment, without chunks and without a cache
 
   /// First position that the query at `position` sees.
   int64_t first_visible(int64_t position) const {

@@ -17,6 +17,7 @@ struct AttentionShape {
   int64_t kv_heads = 1;
   int64_t head_size = 16;
   int64_t chunk_size = 0;
+  bool causal = true;
 
   int64_t rows() const {
     int64_t rows = 0;
@@ -24,7 +25,7 @@ struct AttentionShape {
     return rows;
   }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
-  kv::AttentionSpan span() const { return {chunk_size}; }
+  kv::AttentionSpan span() const { return {.chunk_size = chunk_size, .causal = causal}; }
   kv::Batch batch() const {
     kv::Batch batch;
     for (const auto& segment : segments) {
@@ -85,24 +86,25 @@ inline AttentionResult attention_reference(const AttentionShape& shape,
       const int64_t seen = std::max(
           shape.chunk_size > 0 ? position / shape.chunk_size * shape.chunk_size : int64_t{0},
           segment.first);
+      const int64_t last = shape.causal ? position : segment.first + segment.second - 1;
       for (int64_t h = 0; h < H; ++h) {
         const int64_t row = (begin + t) * H + h;
         const auto key = [&](int64_t p) { return (begin + p - segment.first) * K + h / (H / K); };
         std::vector<double> p;
         double most = -INFINITY;
-        for (int64_t s = seen; s <= position; ++s) {
+        for (int64_t s = seen; s <= last; ++s) {
           p.push_back(scale * dot(q, row, k, key(s)));
           most = std::max(most, p.back());
         }
         double sum = 0;
         for (double& x : p) sum += x = std::exp(x - most);
         for (double& x : p) x /= sum;
-        for (int64_t s = seen; s <= position; ++s) {
+        for (int64_t s = seen; s <= last; ++s) {
           add(r.out, row, p[static_cast<size_t>(s - seen)], v, key(s));
         }
         if (dout.empty()) continue;
         const double delta = dot(dout, row, r.out, row);
-        for (int64_t s = seen; s <= position; ++s) {
+        for (int64_t s = seen; s <= last; ++s) {
           const double weight = p[static_cast<size_t>(s - seen)];
           const double ds = scale * weight * (dot(dout, row, v, key(s)) - delta);
           add(r.dv, key(s), weight, dout, row);

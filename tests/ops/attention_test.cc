@@ -43,7 +43,10 @@ INSTANTIATE_TEST_SUITE_P(
         AttentionShape{.segments = {{3, 6}, {13, 7}}, .heads = 2, .chunk_size = 8},
         AttentionShape{.segments = {{60, 9}}, .heads = 2},
         AttentionShape{.segments = {{0, 6}}, .heads = 2, .head_size = 5},
-        AttentionShape{.segments = {{0, 3}}, .heads = 1, .head_size = 48}));
+        AttentionShape{.segments = {{0, 3}}, .heads = 1, .head_size = 48},
+        AttentionShape{.segments = {{0, 5}, {0, 1}, {0, 9}}, .heads = 2, .causal = false},
+        AttentionShape{
+            .segments = {{62, 7}}, .heads = 4, .kv_heads = 2, .head_size = 6, .causal = false}));
 
 class AttentionLarge : public ::testing::TestWithParam<AttentionShape> {};
 
@@ -93,7 +96,11 @@ INSTANTIATE_TEST_SUITE_P(
         AttentionShape{.segments = {{0, 150}}, .heads = 3, .head_size = 128},
         AttentionShape{.segments = {{0, 150}}, .heads = 6, .kv_heads = 2, .head_size = 24},
         // Long enough for several key ranges forward and several pieces backward.
-        AttentionShape{.segments = {{5, 2200}}, .heads = 1}));
+        AttentionShape{.segments = {{5, 2200}}, .heads = 1},
+        AttentionShape{.segments = {{5, 2200}}, .heads = 1, .causal = false},
+        // A tile of the image tower, and a short one behind it.
+        AttentionShape{
+            .segments = {{0, 577}, {0, 3}}, .heads = 1, .head_size = 88, .causal = false}));
 
 TEST(Attention, SeesItsChunkAloneAround8192And16384_FactsRow8) {
   const AttentionShape shape = {.segments = {{0, 16386}}, .head_size = 16, .chunk_size = 8192};
@@ -265,6 +272,12 @@ TEST(AttentionErrors, NameTheShapesTheyGot) {
   EXPECT_THAT([&] { attention(shorter.q(1), shorter.k(2), shorter.k(3), good.batch(), {}, 1); },
               ::testing::ThrowsMessage<ShapeError>(::testing::HasSubstr("attention: segment")));
   EXPECT_THROW(attention(good.q(1), good.k(2), good.k(3), good.batch(), {}, 0), UsageError);
+  EXPECT_THAT(
+      [&] {
+        attention(good.q(1), good.k(2), good.k(3), good.batch(), {.chunk_size = 4, .causal = false},
+                  1);
+      },
+      ::testing::ThrowsMessage<UsageError>(::testing::HasSubstr("neither chunks nor a cache")));
   EXPECT_THROW(
       attention(test::to_dtype(good.q(1), DType::kBF16), good.k(2), good.k(3), good.batch(), {}, 1),
       NotSupported);

@@ -59,6 +59,48 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Rope,
                          ::testing::Values(Shape{1, 1, 2}, Shape{5, 3, 16}, Shape{3, 2, 32},
                                            Shape{2, 1, 128}, Shape{4, 2, 22}, Shape{7, 5, 6}));
 
+// The first half of a head's pairs turns with the column (x), the second with the row (y); a class
+// token stands still.
+class Rope2d : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(Rope2d, MatchesTheFormulaAndFiniteDifferences_FactsRow21) {
+  const Shape shape = GetParam();
+  constexpr int64_t kHeight = 3;
+  constexpr int64_t kWidth = 5;
+  const int64_t C = shape[2];
+  std::vector<int64_t> rows;
+  for (int64_t t = 0; t < shape[0]; ++t) rows.push_back((7 * t + 1) % (kHeight * kWidth + 1));
+  const auto turned = [=](const test::Values& in) {
+    std::vector<double> y = in[0];
+    const int64_t row = shape[1] * C;
+    for (int64_t i = 0; i < static_cast<int64_t>(y.size()); i += 2) {
+      const int64_t patch = rows[static_cast<size_t>(i / row)];
+      const int64_t pair = i % C / 2;
+      const int64_t place = pair < C / 4 ? patch % kWidth + 1 : patch / kWidth + 1;
+      const double frequency = std::pow(
+          10000.0, -2.0 * static_cast<double>(pair % (C / 4)) / (static_cast<double>(C) / 2));
+      const bool is_class = patch == kHeight * kWidth;
+      const double angle = is_class ? 0 : static_cast<double>(place) * frequency;
+      const auto at = static_cast<size_t>(i);
+      y[at] = in[0][at] * std::cos(angle) - in[0][at + 1] * std::sin(angle);
+      y[at + 1] = in[0][at] * std::sin(angle) + in[0][at + 1] * std::cos(angle);
+    }
+    return y;
+  };
+  const test::OpCase c = {.name = "rope 2d",
+                          .inputs = {test::randn(shape, 1)},
+                          .op =
+                              [=](const std::vector<Tensor>& in) {
+                                return rope(in[0], rows, rope_table_2d(C, 10000, kHeight, kWidth));
+                              },
+                          .reference = turned,
+                          .terms = 4};
+  check_forward(c);
+  check_grad(c);
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, Rope2d,
+                         ::testing::Values(Shape{16, 2, 16}, Shape{3, 1, 4}, Shape{5, 2, 88}));
+
 TEST(Rope, TurnsNeighbouringPairs_FactsRow6) {
   // One radian a position for the first pair, none for the second.
   const RopeFrequencies f({1.0f, 0.0f});
@@ -209,6 +251,17 @@ TEST(RopeErrors, SayWhatTheyGot) {
   EXPECT_THROW(rope_frequencies(16, 10000, RopeScaling{0, 1, 1, 8192}), UsageError);
   EXPECT_THROW(rope_frequencies(16, 10000, RopeScaling{16, 1, 1, 0}), UsageError);
   EXPECT_THROW(rope_frequencies(16, 10000, divisors), UsageError);
+  EXPECT_THAT([] { rope_table_2d(6, 10000, 2, 2); }, ThrowsMessage<UsageError>(HasSubstr("6")));
+  EXPECT_THROW(rope_table_2d(8, 10000, 0, 2), UsageError);
+  EXPECT_THROW(rope_table_2d(8, 10000, 1 << 12, 1 << 12), UsageError);
+  const auto table = rope_table_2d(16, 10000, 2, 2);
+  const std::vector<int64_t> beyond = {0, 5};
+  EXPECT_THAT(
+      [&] {
+        rope(test::randn({2, 1, 16}, 1), beyond, table);
+      },
+      ThrowsMessage<UsageError>(HasSubstr("row 5, the table has 5")));
+  EXPECT_THROW(rope(test::randn({2, 1, 8}, 1), positions, table), ShapeError);
 }
 
 }  // namespace

@@ -20,14 +20,14 @@ struct Unit {
   int64_t kv_head = 0;
   int64_t key_begin = 0;
   int64_t key_end = 0;
-  float* dq = nullptr;    // of the first query at or after key_begin
+  float* dq = nullptr;    // of the first query that sees a key of the piece
   int64_t dq_stride = 0;  // floats from one query to the next
 
-  int64_t first_query() const { return std::max(key_begin, block->first_query); }
+  int64_t first_query() const { return block->first_seeing(key_begin); }
   int64_t queries() const { return block->last_query() - first_query() + 1; }
   int64_t cost() const {
     const int64_t keys = key_end - key_begin;
-    return keys * (queries() - keys / 2);
+    return keys * (block->causal ? queries() - keys / 2 : queries());
   }
 };
 
@@ -88,14 +88,15 @@ class BackwardPass {
   Tensor delta_TH_;
 };
 
-// Pieces of about equal area under the causal triangle, at tile borders.
+// Pieces of about equal area under the causal triangle (or of the square), at tile borders.
 void BackwardPass::cut_block(const AttentionBlock& block, int64_t kv_head, float* dq) {
   const int64_t pieces = std::clamp<int64_t>(block.count / kPieceRows, 1, kMostPieces);
   const int64_t end = block.last_query() + 1;
   const size_t first_unit = units_.size();
   int64_t begin = block.first_key;
   for (int64_t i = 0; i < pieces && begin < end; ++i) {
-    const double rest = std::sqrt(1.0 - static_cast<double>(i + 1) / static_cast<double>(pieces));
+    const double left = 1.0 - static_cast<double>(i + 1) / static_cast<double>(pieces);
+    const double rest = block.causal ? std::sqrt(left) : left;
     const auto cut = static_cast<int64_t>(static_cast<double>(block.count) * (1.0 - rest));
     int64_t to = (block.first_key + cut + kKeyTile - 1) / kKeyTile * kKeyTile;
     if (i + 1 == pieces) to = end;
@@ -144,7 +145,7 @@ void BackwardPass::load_queries(const Unit& unit, Workplace& place) const {
       place.q[i] = q + head * C_;
       place.dout[i] = dout + head * C_;
       place.dq[i] = unit.dq + query * unit.dq_stride + g * C_;
-      place.last[i] = position;
+      place.last[i] = unit.block->last_key(position);
       place.lse[i] = lse[head];
       place.delta[i] = delta[head];
     }
@@ -179,7 +180,7 @@ void BackwardPass::run_unit(const Unit& unit, Workplace& place, float* dk, float
     std::memset(tile.dk, 0, static_cast<size_t>(2 * tile_floats) * sizeof(float));
 
     const auto skipped =
-        static_cast<size_t>(std::max<int64_t>(0, key - unit.first_query()) * group_);
+        static_cast<size_t>((unit.block->first_seeing(key) - unit.first_query()) * group_);
     GradRows rows;
     rows.count = static_cast<int64_t>(place.q.size() - skipped);
     rows.q = place.q.data() + skipped;

@@ -16,6 +16,9 @@ constexpr int64_t kSerialOperations = 400'000;
 
 std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& batch,
                                              kv::AttentionSpan span, int64_t rows, bool cached) {
+  if (!span.causal && (span.chunk_size > 0 || cached)) {
+    throw UsageError(str(op, ": attention that is not causal has neither chunks nor a cache"));
+  }
   std::vector<AttentionBlock> blocks;
   int64_t row = 0;
   for (const kv::Segment& segment : batch.segments) {
@@ -33,7 +36,8 @@ std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& ba
                         .first_query = position - chunk_start,
                         .first_key = cached ? 0 : position - chunk_start,
                         .chunk_start = chunk_start,
-                        .sequence = segment.sequence});
+                        .sequence = segment.sequence,
+                        .causal = span.causal});
       row += count;
       position += count;
     }

@@ -11,8 +11,8 @@
 
 namespace corral::ops {
 
-/// Consecutive rows of one segment in one chunk: a plain causal attention problem. Positions are
-/// counted from the start of the chunk.
+/// Consecutive rows of one segment in one chunk: a plain attention problem, causal or full.
+/// Positions are counted from the start of the chunk.
 struct AttentionBlock {
   int64_t row = 0;          // batch row of the first query
   int64_t count = 0;        // queries
@@ -20,13 +20,21 @@ struct AttentionBlock {
   int64_t first_key = 0;    // position of the first key that exists
   int64_t chunk_start = 0;  // of the chunk, in the sequence
   int64_t sequence = -1;
+  bool causal = true;
 
   int64_t last_query() const { return first_query + count - 1; }
+  /// Position of the last key that the query at `position` sees.
+  int64_t last_key(int64_t position) const { return causal ? position : last_query(); }
+  /// Position of the first query that sees the key at `position`.
+  int64_t first_seeing(int64_t position) const {
+    return causal && position > first_query ? position : first_query;
+  }
 };
 
 /// Cuts the batch's segments at chunk borders. Without a cache a block's keys are its own rows;
 /// with one they are all positions of the chunk. Throws ShapeError when the segments do not cover
-/// the rows of q exactly, in order.
+/// the rows of q exactly, in order, UsageError for a span that is not causal but has chunks or a
+/// cache.
 std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& batch,
                                              kv::AttentionSpan span, int64_t rows, bool cached);
 

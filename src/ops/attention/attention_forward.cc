@@ -25,9 +25,9 @@ struct Unit {
   int64_t part = -1;  // where its state goes in the memory of parts; -1: nothing to merge with
 
   int64_t first_position() const { return block->first_query + query; }
-  int64_t last_position() const { return first_position() + queries - 1; }
+  int64_t last_key() const { return block->last_key(first_position() + queries - 1); }
   int64_t cost() const {
-    const int64_t keys = std::min(last_position() + 1, range_end * kRangeKeys) -
+    const int64_t keys = std::min(last_key() + 1, range_end * kRangeKeys) -
                          std::max(block->first_key, range_begin * kRangeKeys);
     return queries * keys;
   }
@@ -98,7 +98,7 @@ void ForwardPass::make_units(const std::vector<AttentionBlock>& blocks) {
                      .query = query,
                      .queries = std::min(most, block.count - query)};
         unit.range_begin = block.first_key / kRangeKeys;
-        unit.range_end = unit.last_position() / kRangeKeys + 1;
+        unit.range_end = unit.last_key() / kRangeKeys + 1;
         operations_ += 4 * unit.cost() * rows_.group() * rows_.head_size;
         units_.push_back(unit);
         most_rows_ = std::max(most_rows_, unit.queries * rows_.group());
@@ -172,7 +172,7 @@ void ForwardPass::load_queries(const Unit& unit, Workplace& place) const {
       const int64_t head = row * rows_.heads + unit.kv_head * rows_.group() + g;
       place.q[i] = rows_.q_THC + head * rows_.head_size;
       place.y[i] = rows_.out_THC + head * rows_.head_size;
-      place.last[i] = unit.first_position() + query;
+      place.last[i] = unit.block->last_key(unit.first_position() + query);
     }
   }
 }
@@ -181,10 +181,11 @@ void ForwardPass::attend_range(const Unit& unit, int64_t range, const QueryRows&
                                float* tile) const {
   kernel_.clear(state, rows_.head_size);
   const int64_t first_key = std::max(unit.block->first_key, range * kRangeKeys);
-  const int64_t last_key = std::min(unit.last_position(), (range + 1) * kRangeKeys - 1);
+  const int64_t last_key = std::min(unit.last_key(), (range + 1) * kRangeKeys - 1);
   for (int64_t first = first_key / kKeyTile * kKeyTile; first <= last_key; first += kKeyTile) {
     // Queries before the tile see nothing of it.
-    const int64_t skipped = std::max<int64_t>(0, first - unit.first_position()) * rows_.group();
+    const int64_t seeing = std::max(unit.first_position(), unit.block->first_seeing(first));
+    const int64_t skipped = (seeing - unit.first_position()) * rows_.group();
     QueryRows rows = state;
     rows.count -= skipped;
     rows.q += skipped;

@@ -3,6 +3,7 @@
 // Shape letters: T tokens of the packed batch, H heads (of queries or keys), C head size.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "ops/rope/rope_frequencies.h"
@@ -20,5 +21,11 @@ namespace corral::ops {
 /// period).
 Tensor rope(const Tensor& x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
             int64_t period);
+
+/// The same rotation by the angles of row rows[t] of a table: for positions that are not numbers,
+/// like the patches of an image (rope_table_2d). Throws as above, UsageError for a row that the
+/// table has not.
+Tensor rope(const Tensor& x_THC, std::span<const int64_t> rows,
+            std::shared_ptr<const RopeTable> table);
 
 }  // namespace corral::ops

@@ -40,6 +40,14 @@ float scaled(float frequency, const RopeScaling& scaling) {
   return (1 - smooth) * frequency / scaling.factor + smooth * frequency;
 }
 
+// Entries of pair j of a head of C, as RopeTable lays them out.
+void set_pair(float* row, int64_t C, int64_t j, double angle) {
+  const auto sine = static_cast<float>(std::sin(angle));
+  row[2 * j] = row[2 * j + 1] = static_cast<float>(std::cos(angle));
+  row[C + 2 * j] = -sine;
+  row[C + 2 * j + 1] = sine;
+}
+
 }  // namespace
 
 const float* RopeTable::row(int64_t position) const {
@@ -58,10 +66,7 @@ void RopeFrequencies::fill_row(int64_t position, int64_t period, float* row) con
     const float frequency = per_pair_[static_cast<size_t>(j)];
     const double angle = period > 0 ? reduced * static_cast<double>(frequency)
                                     : static_cast<double>(static_cast<float>(reduced) * frequency);
-    const auto sine = static_cast<float>(std::sin(angle));
-    row[2 * j] = row[2 * j + 1] = static_cast<float>(std::cos(angle));
-    row[C + 2 * j] = -sine;
-    row[C + 2 * j + 1] = sine;
+    set_pair(row, C, j, angle);
   }
 }
 
@@ -86,6 +91,33 @@ std::shared_ptr<const RopeTable> RopeFrequencies::table(int64_t rows, bool perio
   }
   kept = std::move(grown);
   return kept;
+}
+
+std::shared_ptr<const RopeTable> rope_table_2d(int64_t head_dim, double theta, int64_t height,
+                                               int64_t width) {
+  if (head_dim <= 0 || head_dim % 4 != 0) {
+    throw UsageError(str("rope: head size ", head_dim, ", two axes need a positive multiple of 4"));
+  }
+  if (height < 1 || width < 1 || height > kMostRows || width > kMostRows / height) {
+    throw UsageError(str("rope: ", height, " x ", width, " patches, needs 1 to ", kMostRows));
+  }
+  const std::vector<float> frequencies = plain_frequencies(head_dim / 2, theta);
+  const int64_t pairs = head_dim / 4;  // of an axis
+  auto table = std::make_shared<RopeTable>();
+  table->rows = height * width + 1;
+  table->values.resize(static_cast<size_t>(table->rows * 2 * head_dim));
+  for (int64_t i = 0; i < table->rows; ++i) {
+    float* row = table->values.data() + i * 2 * head_dim;
+    const bool turned = i < height * width;
+    for (int64_t j = 0; j < pairs; ++j) {
+      const float frequency = turned ? frequencies[static_cast<size_t>(j)] : 0.0f;
+      const auto x = static_cast<float>(i % width + 1) * frequency;
+      const auto y = static_cast<float>(i / width + 1) * frequency;
+      set_pair(row, head_dim, j, static_cast<double>(x));
+      set_pair(row, head_dim, pairs + j, static_cast<double>(y));
+    }
+  }
+  return table;
 }
 
 RopeFrequencies rope_frequencies(int64_t head_dim, double theta,

@@ -25,8 +25,17 @@ struct RopeTable {
   int64_t rows = 0;
   std::vector<float> values;
 
+  int64_t head_dim() const { return rows > 0 ? static_cast<int64_t>(values.size()) / rows / 2 : 0; }
   const float* row(int64_t position) const;
 };
+
+/// The table of the patches of an image, [height * width + 1] rows in raster order: the first half
+/// of a head's pairs turns by (x + 1) f_j, the second by (y + 1) f_j, with f_j = theta^(-2j /
+/// (C/2)) and j from 0 in each half. The last row is that of a class token, which is not turned.
+/// head_dim C is a multiple of 4. Throws UsageError.
+/// Source: VisionEncoder of models/llama4/vision in meta-llama/llama-models.
+std::shared_ptr<const RopeTable> rope_table_2d(int64_t head_dim, double theta, int64_t height,
+                                               int64_t width);
 
 /// Angles per position of the C / 2 pairs of a head, and the tables made from them. A value: copies
 /// share the tables. Thread-safe.
