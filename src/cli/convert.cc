@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
+#include "model/vision/vision_checkpoint.h"
 #include "text/tokenizer_files.h"
 
 namespace corral::cli {
@@ -16,8 +17,16 @@ struct ConvertOptions {
   std::filesystem::path out;
   std::string type;
   std::string name;
+  std::string mmproj;
   MachineOptions machine;
 };
+
+// With the description of the image tower, which a GGUF text model may lack.
+model::Config config_of(const model::LoadedModel& loaded) {
+  model::Config config = loaded.model.config();
+  if (loaded.vision) model::set_vision_config(config, loaded.vision->config());
+  return config;
+}
 
 void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded, Io& io) {
   Progress progress(io.err, io.terminal, "writing", 1, "MB");
@@ -28,13 +37,21 @@ void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded,
     progress.set_total(static_cast<double>(total) / 1e6);
     progress.update(static_cast<double>(done) / 1e6);
   };
-  model::save_gguf(options.out, loaded.model.config(), loaded.model.weights(),
-                   loaded.tokenizer.get(), gguf);
+  model::save_gguf(options.out, config_of(loaded), loaded.model.weights(), loaded.tokenizer.get(),
+                   gguf);
+  if (!loaded.vision) return;
+  // llama.cpp keeps the image tower in a file of its own; sight suffers from coarse blocks.
+  const bool exact = gguf.dtype == DType::kF32 || gguf.dtype == DType::kF16;
+  const auto path = options.out.parent_path() / str("mmproj-", options.out.filename().string());
+  model::save_mmproj(path, loaded.vision->config(), loaded.vision->weights(),
+                     exact ? gguf.dtype : DType::kBF16, gguf.name);
+  io.err << "corral: the image tower is in " << path.string() << '\n';
 }
 
 void write_hf(const ConvertOptions& options, const model::LoadedModel& loaded) {
   const DType dtype = parse_dtype(options.type.empty() ? "bf16" : options.type);
-  model::save_hf(options.out, loaded.model.config(), loaded.model.weights(), dtype);
+  model::save_hf(options.out, config_of(loaded), loaded.model.weights(), dtype, int64_t{5} << 30,
+                 loaded.vision.get());
   if (loaded.tokenizer) text::save_tokenizer(*loaded.tokenizer, options.out);
 }
 
@@ -44,9 +61,9 @@ void run_convert(const ConvertOptions& options, Io& io) {
   if (std::filesystem::equivalent(path, options.out, error)) {
     throw UsageError(str("convert: ", options.out.string(), " is the model itself: name another"));
   }
-  const auto loaded = model::load_model(path, options.machine.device());
-  if (!loaded.model.config().multimodal_json.empty()) {
-    io.err << "corral: the image tower is left out: only the text model is written\n";
+  const auto loaded = model::load_model(path, options.machine.device(), options.mmproj);
+  if (!loaded.vision && !loaded.model.config().multimodal_json.empty()) {
+    io.err << "corral: there is no image tower: only the text model is written\n";
   }
   if (options.out.extension() == ".gguf") {
     write_gguf(options, loaded, io);
@@ -67,6 +84,8 @@ void add_convert_command(CLI::App& app, Io& io) {
       ->required();
   command->add_option("--type", options->type,
                       "f32, f16, bf16, or (GGUF) q8_0; default q8_0 for GGUF, bf16 for a folder");
+  command->add_option("--mmproj", options->mmproj,
+                      "image projector file of a GGUF model (default: the one beside it)");
   command->add_option("--name", options->name, "the model's name in a GGUF file");
   options->machine.add_to(*command);
   command->footer(

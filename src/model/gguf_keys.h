@@ -57,4 +57,23 @@ inline constexpr const char* kMultimodalLayout = "corral.multimodal_layout";
 inline constexpr const char* kMultimodalJson = "corral.multimodal_config";
 inline constexpr const char* kPattern = "corral.tokenizer.pattern";
 
+// llama.cpp's projector files (architecture clip).
+inline constexpr const char* kClip = "clip";
+inline constexpr const char* kClipHasVision = "clip.has_vision_encoder";
+inline constexpr const char* kClipProjector = "clip.projector_type";
+inline constexpr const char* kClipVisionProjector = "clip.vision.projector_type";
+inline constexpr const char* kClipUseGelu = "clip.use_gelu";
+inline constexpr const char* kClipImageSize = "clip.vision.image_size";
+inline constexpr const char* kClipPatchSize = "clip.vision.patch_size";
+inline constexpr const char* kClipEmbedding = "clip.vision.embedding_length";
+inline constexpr const char* kClipFeedForward = "clip.vision.feed_forward_length";
+inline constexpr const char* kClipProjection = "clip.vision.projection_dim";
+inline constexpr const char* kClipBlocks = "clip.vision.block_count";
+inline constexpr const char* kClipHeads = "clip.vision.attention.head_count";
+inline constexpr const char* kClipNormEps = "clip.vision.attention.layer_norm_epsilon";
+inline constexpr const char* kClipScale = "clip.vision.projector.scale_factor";
+inline constexpr const char* kClipMean = "clip.vision.image_mean";
+inline constexpr const char* kClipStd = "clip.vision.image_std";
+inline constexpr const char* kVisionRopeTheta = "corral.vision.rope_theta";
+
 }  // namespace corral::model::gguf_key

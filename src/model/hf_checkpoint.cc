@@ -2,11 +2,13 @@
 
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "io/safetensors_writer.h"
 #include "model/export.h"
+#include "model/vision/vision_checkpoint.h"
 
 namespace corral::model {
 namespace {
@@ -69,12 +71,17 @@ std::vector<Tensor> hf_parameters(const io::WeightSource& source, const Config& 
 }
 
 void save_hf(const std::filesystem::path& dir, const Config& config, const TextWeights& weights,
-             DType dtype, int64_t max_shard_bytes) {
+             DType dtype, int64_t max_shard_bytes, const VisionTower* vision) {
   if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16) {
     throw UsageError(str("a Hugging Face checkpoint holds f32, f16 or bf16, not ", dtype));
   }
   io::ShardedSafetensorsWriter writer(dir, max_shard_bytes, {{"format", "pt"}});
-  const std::vector<ExportTensor> tensors = hf_tensors(config, weights);
+  std::vector<ExportTensor> tensors = hf_tensors(config, weights);
+  if (vision != nullptr) {
+    for (ExportTensor& tensor : hf_vision_tensors(vision->config(), vision->weights())) {
+      tensors.push_back(std::move(tensor));
+    }
+  }
   for (const ExportTensor& tensor : tensors) writer.declare(tensor.name, dtype, tensor.shape);
   for (const ExportTensor& tensor : tensors) writer.write(tensor.name, tensor.make());
   writer.finish();

@@ -6,6 +6,7 @@
 
 #include "io/weight_source.h"
 #include "model/config.h"
+#include "model/vision/vision_tower.h"
 #include "model/weights.h"
 
 namespace corral::model {
@@ -26,8 +27,10 @@ std::vector<Tensor> hf_parameters(const io::WeightSource& source, const Config& 
 
 /// Writes config.json and model*.safetensors (sharded above max_shard_bytes, with index) into DIR,
 /// which is made if it is missing; floats are stored as `dtype` (f32, bf16 or f16), norms too.
-/// Tokenizer files are the caller's.
+/// Tokenizer files are the caller's. With an image tower, the config must describe it
+/// (set_vision_config) and its tensors are written too.
 void save_hf(const std::filesystem::path& dir, const Config& config, const TextWeights& weights,
-             DType dtype, int64_t max_shard_bytes = int64_t{5} << 30);
+             DType dtype, int64_t max_shard_bytes = int64_t{5} << 30,
+             const VisionTower* vision = nullptr);
 
 }  // namespace corral::model

@@ -29,6 +29,7 @@ double initial_std(const Config& config, const ParameterInfo& info) {
     case Role::kEmbedding:
       return kEmbeddingStd;
     case Role::kNorm:
+    case Role::kBias:
       return 0;
     case Role::kRouter:
       return kRouterStd;

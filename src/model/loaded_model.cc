@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
+#include "model/vision/vision_checkpoint.h"
 #include "text/tokenizer_files.h"
 
 namespace corral::model {
@@ -17,6 +18,38 @@ std::string name_of(const std::filesystem::path& path) {
   return clean.extension() == ".gguf" ? clean.stem().string() : clean.filename().string();
 }
 
+std::shared_ptr<const VisionTower> load_mmproj(const std::filesystem::path& path,
+                                               const Config& text, const text::Tokenizer* tokenizer,
+                                               const DevicePtr& device) {
+  const io::GgufFile file(path);
+  VisionConfig config = mmproj_config(file, text);
+  // The text model's own description knows the token; else the vocabulary does.
+  const auto described = vision_config(text, path.string());
+  const auto patch = tokenizer != nullptr ? tokenizer->special_id(text::special::kPatch)
+                                          : std::optional<text::TokenId>();
+  if (described) {
+    config.image_token = described->image_token;
+  } else if (patch) {
+    config.image_token = *patch;
+  }
+  return std::make_shared<VisionTower>(config, mmproj_weights(file, config, device));
+}
+
+// The projector file that was asked for, or one that lies beside the model and fits it.
+std::shared_ptr<const VisionTower> find_vision(const LoadedModel& loaded,
+                                               const std::filesystem::path& mmproj,
+                                               const DevicePtr& device) {
+  const Config& text = loaded.model.config();
+  if (!mmproj.empty()) return load_mmproj(mmproj, text, loaded.tokenizer.get(), device);
+  const std::filesystem::path found = find_mmproj(loaded.path);
+  if (found.empty()) return nullptr;
+  try {
+    return load_mmproj(found, text, loaded.tokenizer.get(), device);
+  } catch (const Error&) {
+    return nullptr;  // nobody asked for it: text works without
+  }
+}
+
 LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device) {
   const io::GgufFile file(path);
   const Config config = gguf_config(file);
@@ -24,6 +57,7 @@ LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device
           .format = "gguf",
           .model = TextModel(config, gguf_weights(file, config, device)),
           .tokenizer = gguf_tokenizer(file),
+          .vision = nullptr,
           .name = name_of(path),
           .tensors = file.tensors()};
 }
@@ -31,12 +65,18 @@ LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device
 LoadedModel load_hf(const std::filesystem::path& path, const DevicePtr& device) {
   const Config config = read_hf_config(path);
   const auto source = io::open_sharded(path);
+  const auto vision = vision_config(config, (path / "config.json").string());
+  // A text model made from a multimodal one may keep the description without the tower.
+  const bool has_tower = vision && source->has(vision_parameter_list(*vision).front().hf.name);
   const bool has_tokenizer = std::filesystem::exists(path / "tokenizer.json") ||
                              std::filesystem::exists(path / "tokenizer.model");
   return {.path = path,
           .format = "safetensors",
           .model = TextModel(config, hf_weights(*source, config, device)),
           .tokenizer = has_tokenizer ? text::load_tokenizer_files(path) : nullptr,
+          .vision = has_tower ? std::make_shared<VisionTower>(
+                                    *vision, hf_vision_weights(*source, *vision, device))
+                              : nullptr,
           .name = name_of(path),
           .tensors = source->tensors()};
 }
@@ -48,9 +88,22 @@ const std::shared_ptr<const text::Tokenizer>& LoadedModel::need_tokenizer() cons
   throw Error(str(path.string(), ": the model has no tokenizer: put tokenizer.json beside it"));
 }
 
-LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device) {
-  LoadedModel loaded =
-      std::filesystem::is_directory(path) ? load_hf(path, device) : load_gguf(path, device);
+const std::shared_ptr<const VisionTower>& LoadedModel::need_vision() const {
+  if (vision) return vision;
+  throw UsageError(str(path.string(), ": the model does not see images: ",
+                       format == "gguf" ? "name its projector file with --mmproj"
+                                        : "its checkpoint has no image tower"));
+}
+
+LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device,
+                       const std::filesystem::path& mmproj) {
+  const bool folder = std::filesystem::is_directory(path);
+  if (folder && !mmproj.empty()) {
+    throw UsageError(
+        str(path.string(), ": a folder has its own image tower: --mmproj is for GGUF"));
+  }
+  LoadedModel loaded = folder ? load_hf(path, device) : load_gguf(path, device);
+  if (!folder) loaded.vision = find_vision(loaded, mmproj, device);
   const int64_t vocab_size = loaded.model.config().vocab_size;
   if (loaded.tokenizer && loaded.tokenizer->vocab_size() > vocab_size) {
     throw CorruptFile(str(path.string(), ": the tokenizer has ", loaded.tokenizer->vocab_size(),

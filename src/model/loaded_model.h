@@ -7,6 +7,7 @@
 
 #include "io/weight_source.h"
 #include "model/text_model.h"
+#include "model/vision/vision_tower.h"
 #include "text/tokenizer.h"
 
 namespace corral::model {
@@ -17,15 +18,20 @@ struct LoadedModel {
   std::string format;  // "gguf" or "safetensors"
   TextModel model;
   std::shared_ptr<const text::Tokenizer> tokenizer;  // null when the files hold none
+  std::shared_ptr<const VisionTower> vision;         // null when the model does not see
   std::string name;                                  // what to call it
   std::vector<io::TensorInfo> tensors;               // as the files list them
 
   /// The tokenizer; throws Error saying what is missing when there is none.
   const std::shared_ptr<const text::Tokenizer>& need_tokenizer() const;
+  /// The image tower; throws UsageError saying what is missing when there is none.
+  const std::shared_ptr<const VisionTower>& need_vision() const;
 };
 
-/// Opens a GGUF file or a Hugging Face directory, touching only headers. Throws IoError,
-/// CorruptFile.
-LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device);
+/// Opens a GGUF file or a Hugging Face directory, touching only headers. The image tower of a GGUF
+/// model is in a file of its own: `mmproj`, or, when that is empty, the one that find_mmproj finds
+/// and that fits. Throws IoError, CorruptFile.
+LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device,
+                       const std::filesystem::path& mmproj = {});
 
 }  // namespace corral::model

@@ -1,5 +1,6 @@
 #include "model/text_model.h"
 
+#include <numeric>
 #include <utility>
 
 #include "autograd/tape.h"
@@ -10,12 +11,32 @@
 #include "ops/embedding/embedding.h"
 #include "ops/linear/linear.h"
 #include "ops/rms_norm/rms_norm.h"
+#include "ops/select_rows/select_rows.h"
 
 namespace corral::model {
 namespace {
 
 void observe(const ForwardOptions& options, bool again, const std::string& name, const Tensor& x) {
   if (options.observer != nullptr && !again) options.observer->activation(name, x);
+}
+
+// Early fusion: image vectors take the places of their placeholders.
+Tensor fuse(const Tensor& x_TD, const kv::Batch& batch) {
+  if (batch.vector_rows.empty()) return x_TD;
+  const int64_t T = x_TD.dim(0);
+  const Shape wanted = {static_cast<int64_t>(batch.vector_rows.size()), x_TD.dim(1)};
+  if (!batch.vectors.defined() || !(batch.vectors.shape() == wanted)) {
+    throw ShapeError(str("batch: vectors for ", wanted[0], " rows are ", batch.vectors.shape(),
+                         ", needs ", wanted));
+  }
+  std::vector<int64_t> rows(static_cast<size_t>(T));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  for (size_t i = 0; i < batch.vector_rows.size(); ++i) {
+    const int64_t row = batch.vector_rows[i];
+    if (row < 0 || row >= T) throw UsageError(str("batch: a vector for row ", row, " of ", T));
+    rows[static_cast<size_t>(row)] = T + static_cast<int64_t>(i);
+  }
+  return ops::select_rows(x_TD, batch.vectors, rows);
 }
 
 ops::RopeFrequencies rope_of(const Config& config, const TextWeights& weights) {
@@ -30,7 +51,7 @@ ops::RopeFrequencies rope_of(const Config& config, const TextWeights& weights) {
 
 Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) const {
   if (options.cache != nullptr) options.cache->prepare(batch);
-  Tensor x_TD = ops::embedding(batch.tokens, weights_.embedding);
+  Tensor x_TD = fuse(ops::embedding(batch.tokens, weights_.embedding), batch);
   observe(options, false, "embed", x_TD);
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     const auto run = [this, layer, &batch, options](const Tensor& x, bool again) {

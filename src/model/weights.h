@@ -58,6 +58,7 @@ struct TextWeights {
 enum class Role {
   kEmbedding,
   kNorm,
+  kBias,  // of the image tower: the text model has none
   kAttentionIn,
   kAttentionOut,
   kRouter,

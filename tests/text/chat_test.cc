@@ -134,6 +134,30 @@ TEST(ChatGolden, LaysOutImageTokensOfEveryGridLikeTheReference) {
   }
 }
 
+// Row by row; an x separator between the tiles of a row, a y separator after each row; the whole
+// image last, behind <|image|>. Another order or a lost separator makes every image above one tile
+// wrong.
+TEST(ImageLayout, HasItsSeparatorsAndTheWholeImageLast_FactsRow24) {
+  const auto tokenizer = small_tokenizer();
+  const auto spelled = [&](text::ImageGrid grid) {
+    std::string out;
+    for (const text::TokenId id : text::image_tokens(*tokenizer, grid, 1)) {
+      const std::string_view name = tokenizer->token_bytes(id);
+      out += name == text::special::kPatch ? "p" : std::string(name.substr(2, name.size() - 4));
+      out += ' ';
+    }
+    return out;
+  };
+  const std::string x = "tile_x_separator ";
+  const std::string y = "tile_y_separator ";
+  EXPECT_EQ(spelled({1, 1}), "image_start image p image_end ");
+  EXPECT_EQ(spelled({1, 2}), "image_start p " + x + "p " + y + "image p image_end ");
+  EXPECT_EQ(spelled({2, 2}),
+            "image_start p " + x + "p " + y + "p " + x + "p " + y + "image p image_end ");
+  const std::string row = "p " + x + "p " + x + "p " + x + "p " + y;
+  EXPECT_EQ(spelled({4, 4}), "image_start " + row + row + row + row + "image p image_end ");
+}
+
 TEST(ChatFormat, NeverTurnsWhatAUserWroteIntoSpecialTokens) {
   const ChatFormat format(small_tokenizer());
   const auto ids =
