@@ -107,16 +107,23 @@ class ChatFormat {
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
-/// What an assistant's text says. `content` is empty when there are calls.
+/// What an assistant's text says.
 struct ParsedAnswer {
-  std::string content;
+  /// The text. With calls it is empty, as the reference has it, except for text before calls that
+  /// the reference does not recognise as such: see parse_assistant.
+  std::string content = {};
   std::vector<ToolCall> tool_calls = {};
+  /// The text before the first call, whatever its form; empty without calls.
+  std::string text_before_calls = {};
   StopReason stop_reason = StopReason::kOutOfTokens;
 };
 
 /// Reads the text of an answer (special tokens spelled out), with or without its header and end
 /// mark. Calls are recognised in all three formats, as NAME.call(query="..."), and as code after
-/// <|python_start|>. Text that only looks like a call stays text; never throws.
+/// <|python_start|>. Beyond the reference, so that whatever ChatFormat writes is read back: text
+/// may come before JSON and [f(x=1)] calls that end the answer; several JSON calls may follow each
+/// other or stand in an array; "arguments" may stand for "parameters"; the last bracket of a
+/// [f(x=1)] list may be missing. Other text that looks like a call stays text; never throws.
 ParsedAnswer parse_assistant(std::string_view text,
                              StopReason if_unmarked = StopReason::kOutOfTokens);
 

@@ -124,6 +124,7 @@ OrderedJson to_json(const ParsedAnswer& answer) {
                      {"builtin", is_builtin_tool(call.name)}});
   }
   return {{"content", utf8_with_replacement(answer.content)},
+          {"text_before_calls", utf8_with_replacement(answer.text_before_calls)},
           {"tool_calls", calls},
           {"stop_reason", to_string(answer.stop_reason)}};
 }

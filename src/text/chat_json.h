@@ -19,7 +19,8 @@ std::vector<ChatMessage> messages_from_json(const nlohmann::ordered_json& messag
 /// The number of images in the messages.
 int64_t count_images(std::span<const ChatMessage> messages);
 
-/// {"content", "tool_calls": [{"name", "arguments", "arguments_json", "builtin"}], "stop_reason"}.
+/// {"content", "text_before_calls", "tool_calls": [{"name", "arguments", "arguments_json",
+/// "builtin"}], "stop_reason"}.
 /// Text that is not UTF-8 gets U+FFFD.
 nlohmann::ordered_json to_json(const ParsedAnswer& answer);
 

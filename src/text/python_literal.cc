@@ -17,26 +17,31 @@ bool starts_name(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
+enum class Strictness { kStrict, kLenient };
+
 /// Recursive descent; every method returns false (or nullopt) at the first thing it does not know.
+/// Lenient, it also takes what Python refuses but JSON does not, and any number of values: it then
+/// answers what a text can still become.
 class Reader {
  public:
-  explicit Reader(std::string_view text) : text_(text) {}
+  explicit Reader(std::string_view text, Strictness strictness = Strictness::kStrict)
+      : text_(text), lenient_(strictness == Strictness::kLenient) {}
 
   size_t at() const { return at_; }
+  /// The end of the text was reached: what failed may have failed for that reason alone.
+  bool ran_out() const { return ran_out_; }
 
   bool calls(std::vector<PythonCall>& calls) {
-    if (!take('[')) return false;
-    do {
-      if (take(']')) return !calls.empty() && at_end();
-      PythonCall call;
-      if (!name(call.name) || !take('(') || !members(call.arguments, ')')) return false;
-      calls.push_back(std::move(call));
-    } while (take(','));
-    return take(']') && at_end();
+    return open_calls(calls) && take(']') && !calls.empty() && at_end();
+  }
+
+  bool unclosed_calls(std::vector<PythonCall>& calls) {
+    return open_calls(calls) && !calls.empty() && at_end();
   }
 
   bool value(OrderedJson& out) {
-    if (++values_ > kMaxValues || depth_ > kMaxDepth) return false;
+    if (++values_ > kMaxValues && !lenient_) return false;
+    if (depth_ > kMaxDepth) return false;
     const char c = peek();
     if (c == '"' || c == '\'' || starts_string(c)) return strings(out);
     if (c == '[') return take('[') && sequence(out, ']');
@@ -47,9 +52,26 @@ class Reader {
   }
 
  private:
+  /// [f(x=1), g() up to the bracket that closes the list.
+  bool open_calls(std::vector<PythonCall>& calls) {
+    if (!take('[')) return false;
+    do {
+      if (peek() == ']' || at_end()) return true;
+      PythonCall call;
+      if (!name(call.name) || !take('(') || !members(call.arguments, ')')) return false;
+      calls.push_back(std::move(call));
+    } while (take(','));
+    return true;
+  }
+
+  bool at_text_end() {
+    if (at_ < text_.size()) return false;
+    ran_out_ = true;
+    return true;
+  }
   char peek() {
     while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != text_.npos) ++at_;
-    return at_ < text_.size() ? text_[at_] : '\0';
+    return at_text_end() ? '\0' : text_[at_];
   }
   bool take(char c) {
     if (peek() != c || at_ == text_.size()) return false;
@@ -65,6 +87,7 @@ class Reader {
     if (!starts_name(peek())) return false;
     const size_t begin = at_;
     while (at_ < text_.size() && (starts_name(text_[at_]) || is_digit(text_[at_]))) ++at_;
+    at_text_end();
     out = text_.substr(begin, at_ - begin);
     return true;
   }
@@ -92,7 +115,7 @@ class Reader {
       if (take(close)) return leave();
       OrderedJson item;
       if (!value(item)) return false;
-      out.push_back(std::move(item));
+      if (!lenient_) out.push_back(std::move(item));
     } while (take(','));
     return take(close) && leave();
   }
@@ -124,8 +147,9 @@ class Reader {
         key = text.get<std::string>();
       }
       OrderedJson item;
-      if (out.contains(key) || !value(item)) return false;
-      out[key] = std::move(item);
+      if (!lenient_ && out.contains(key)) return false;
+      if (++members_ > kMaxValues || !value(item)) return false;
+      if (!lenient_ || depth_ == 1) out[key] = std::move(item);
     } while (take(','));
     return take(close) && leave();
   }
@@ -163,7 +187,7 @@ class Reader {
     const std::string_view end =
         is_long ? std::string_view(three) : std::string_view(three).substr(2);
     at_ += end.size();
-    while (at_ < text_.size()) {
+    while (!at_text_end()) {
       if (text_.substr(at_).starts_with(end)) {
         at_ += end.size();
         return true;
@@ -172,7 +196,7 @@ class Reader {
       if (c == '\n' && !is_long) return false;
       if (c != '\\') {
         out += c;
-      } else if (at_ == text_.size()) {
+      } else if (at_text_end()) {
         return false;
       } else if (raw) {
         out += c;
@@ -211,14 +235,18 @@ class Reader {
   }
 
   bool code_point(std::string& out, size_t digits, int base) {
-    if (text_.size() - at_ < digits) return false;
+    if (text_.size() - at_ < digits) {
+      ran_out_ = true;
+      return false;
+    }
     uint32_t value = 0;
     const char* begin = text_.data() + at_;
     const auto [end, error] = std::from_chars(begin, begin + digits, value, base);
     if (error != std::errc{} || end != begin + digits) return false;
+    at_ += digits;
+    if (lenient_) return true;  // JSON writes a character above U+FFFF as two escapes
     if (value >= 0x110000 || (value >= 0xD800 && value < 0xE000)) return false;
     append_utf8(out, value);
-    at_ += digits;
     return true;
   }
 
@@ -234,6 +262,8 @@ class Reader {
       if (c != '_') digits += c;
       ++at_;
     }
+    at_text_end();
+    if (lenient_) return !digits.empty();
     const bool only_digits = digits.find_first_not_of("0123456789") == digits.npos;
     if (only_digits && digits.size() > 1 && digits[0] == '0') return false;  // 007 is an error
     return integer(digits, negative, out) || real(digits, negative, out);
@@ -265,8 +295,11 @@ class Reader {
 
   std::string_view text_;
   size_t at_ = 0;
+  bool lenient_;
+  bool ran_out_ = false;
   int depth_ = 0;
   int values_ = 0;
+  int members_ = 0;
 };
 
 }  // namespace
@@ -275,6 +308,27 @@ std::optional<std::vector<PythonCall>> parse_python_calls(std::string_view text)
   std::vector<PythonCall> calls;
   if (!Reader(text).calls(calls)) return std::nullopt;
   return calls;
+}
+
+std::optional<std::vector<PythonCall>> parse_unclosed_python_calls(std::string_view text) {
+  std::vector<PythonCall> calls;
+  if (!Reader(text).unclosed_calls(calls)) return std::nullopt;
+  return calls;
+}
+
+Viability viability_of_calls(std::string_view text) {
+  Reader reader(text, Strictness::kLenient);
+  std::vector<PythonCall> calls;
+  if (reader.calls(calls)) return Viability::kComplete;
+  return reader.ran_out() ? Viability::kRunsOut : Viability::kWrong;
+}
+
+Viability take_viable_object(std::string_view& text, OrderedJson& object) {
+  Reader reader(text, Strictness::kLenient);
+  if (!reader.value(object)) return reader.ran_out() ? Viability::kRunsOut : Viability::kWrong;
+  if (!object.is_object()) return Viability::kWrong;
+  text.remove_prefix(reader.at());
+  return Viability::kComplete;
 }
 
 std::optional<std::pair<OrderedJson, size_t>> parse_python_literal(std::string_view text) {

@@ -5,6 +5,7 @@
 #include "text/chat.h"
 #include "text/python_json.h"
 #include "text/python_literal.h"
+#include "text/tool_calls.h"
 
 namespace corral::test {
 namespace {
@@ -37,6 +38,70 @@ TEST(AssistantParser, ReadsBackWhatTheFormatWrites) {
   EXPECT_EQ(
       parse_assistant(R"([find(q="x y", n=[1, 2.5, True, None], o={k="v"})]<|eom|>)").tool_calls,
       Calls{call});
+}
+
+TEST(AssistantParser, FactsRow29_ReadsCallsBehindText) {
+  for (const auto& [before, calls] : std::vector<std::pair<std::string, std::string>>{
+           {"Let me check.\n\n", "[f(x=1), g()]"},
+           {"Sure. ", R"({"name": "f", "parameters": {"x": 1}}{"name": "g", "parameters": {}})"},
+           {"See [1] and {this}: ", R"({"type": "function", "name": "f", "parameters": {"x": 1}};
+             {"name": "g", "arguments": {}})"}}) {
+    const auto answer = parse_assistant(before + calls + "<|eot|>");
+    EXPECT_EQ(answer.tool_calls, (Calls{{"f", "{\"x\": 1}"}, {"g", "{}"}})) << calls;
+    EXPECT_EQ(answer.content, before);
+    EXPECT_EQ(answer.text_before_calls, before);
+    EXPECT_EQ(answer.stop_reason, text::StopReason::kEndOfTurn);
+  }
+  const auto tagged = parse_assistant("So: <function=f>{\"x\": 1}</function>");
+  EXPECT_EQ(tagged.content, "");  // as the reference
+  EXPECT_EQ(tagged.text_before_calls, "So: ");
+}
+
+TEST(AssistantParser, FactsRow29_ReadsNestedLists) {
+  EXPECT_EQ(parse_assistant("[plot(points=[[1, 2], [3, [4.5, -6]]], o={'a': [[]]})]").tool_calls,
+            (Calls{{"plot", R"({"points": [[1, 2], [3, [4.5, -6]]], "o": {"a": [[]]}})"}}));
+}
+
+TEST(AssistantParser, FactsRow29_ForgivesAMissingBracket) {
+  const Calls two = {{"f", "{\"x\": [1]}"}, {"g", "{}"}};
+  EXPECT_EQ(parse_assistant("[f(x=[1]), g()<|eot|>").tool_calls, two);
+  EXPECT_EQ(parse_assistant("Well. [f(x=[1]), g(),").tool_calls, two);
+  EXPECT_TRUE(parse_assistant("[f(x=[1]), g(").tool_calls.empty());
+  EXPECT_TRUE(parse_assistant("[f(x=[1)").tool_calls.empty());
+}
+
+TEST(AssistantParser, FactsRow29_ReadsJsonCallsInAnArray) {
+  EXPECT_EQ(parse_assistant(R"([{"name": "f", "parameters": {"a": [true, null, 1.5, "s", {}]}},
+      {"name": "g", "parameters": {}}])")
+                .tool_calls,
+            (Calls{{"f", R"({"a": [true, null, 1.5, "s", {}]})"}, {"g", "{}"}}));
+  EXPECT_TRUE(parse_assistant(R"([{"name": "f", "parameters": {}}, 1])").tool_calls.empty());
+}
+
+TEST(AssistantParser, ReadsBackTheCallsOfEveryFormatWithArgumentsOfAnyType) {
+  const std::string arguments =
+      R"({"text": "it's \"so\"", "n": -3, "x": 0.5, "yes": true, "no": false, "none": null, )"
+      R"("list": [1, ["a", {}]], "object": {"k": {"l": []}}, "empty": ""})";
+  const Calls calls = {{"find_it", arguments}, {"g", "{}"}};
+  for (const auto format : {text::ToolPromptFormat::kJson, text::ToolPromptFormat::kFunctionTag}) {
+    std::string answer;
+    for (const ToolCall& call : calls) answer += text::tool_call_text(call, format);
+    EXPECT_EQ(parse_assistant(answer + "<|eom|>").tool_calls, calls) << answer;
+  }
+  // A Python list does not escape quotes: the reference writes them as they are.
+  const ToolCall call{"f", R"({"n": -3, "x": 0.5, "yes": true, "none": null, "s": "it's",)"
+                           R"( "list": [1, ["a", {}]], "object": {"k": {"l": []}}})"};
+  EXPECT_EQ(
+      parse_assistant(text::tool_call_text(call, text::ToolPromptFormat::kPythonList)).tool_calls,
+      Calls{call});
+}
+
+TEST(AssistantParser, ReadsCallsBehindCodeInTheFormOfTransformers) {
+  const auto answer = parse_assistant(
+      R"(<|python_start|>I look.<|python_end|>{"name": "f", "parameters": {}}<|eot|>)");
+  EXPECT_EQ(answer.tool_calls, (Calls{{"f", "{}"}}));
+  const auto code = parse_assistant("<|python_start|>x = [f(a=1)]<|python_end|><|eom|>");
+  EXPECT_EQ(code.tool_calls, (Calls{{"code_interpreter", "{\"code\": \"x = [f(a=1)]\"}"}}));
 }
 
 TEST(AssistantParser, LeavesTextThatOnlyLooksLikeACallAlone) {

@@ -158,6 +158,54 @@ TEST(ImageLayout, HasItsSeparatorsAndTheWholeImageLast_FactsRow24) {
   EXPECT_EQ(spelled({4, 4}), "image_start " + row + row + row + row + "image p image_end ");
 }
 
+TEST(ChatFormat, FactsRow30_UsesLlama4sHeadersAndEndTokensOnly) {
+  const ChatFormat format(small_tokenizer());
+  ChatMessage call = text_message("assistant", "");
+  call.tool_calls = {{"f", "{}"}};
+  const std::vector<ChatMessage> messages = {text_message("system", "a"), text_message("user", "b"),
+                                             call, text_message("tool", "c"),
+                                             text_message("assistant", "d")};
+  const Ids ids = format.render(messages, {}).ids;
+  EXPECT_EQ(format.tokenizer().decode(ids),
+            "<|begin_of_text|><|header_start|>system<|header_end|>\n\na<|eot|>"
+            "<|header_start|>user<|header_end|>\n\nb<|eot|>"
+            "<|header_start|>assistant<|header_end|>\n\n"
+            "{\"type\": \"function\", \"name\": \"f\", \"parameters\": {}}<|eom|>"
+            "<|header_start|>ipython<|header_end|>\n\nc<|eom|>"
+            "<|header_start|>assistant<|header_end|>\n\nd<|eot|>"
+            "<|header_start|>assistant<|header_end|>\n\n");
+  // One token each, not their spelling; and an answer ends at each of the end tokens.
+  for (const auto name : {text::special::kHeaderStart, text::special::kHeaderEnd,
+                          text::special::kEndOfTurn, text::special::kEndOfMessage}) {
+    EXPECT_THAT(ids, ::testing::Contains(format.tokenizer().special_id(name).value()));
+  }
+  EXPECT_THAT(
+      format.tokenizer().stop_ids(),
+      ::testing::IsSupersetOf({*format.tokenizer().eot_id(), *format.tokenizer().eom_id()}));
+  // Llama 3's are text.
+  for (const char* other :
+       {"<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>"}) {
+    EXPECT_FALSE(format.tokenizer().special_id(other)) << other;
+    const auto answer = text::parse_assistant(other);
+    EXPECT_EQ(answer.content, other);
+    EXPECT_EQ(answer.stop_reason, text::StopReason::kOutOfTokens);
+  }
+}
+
+TEST(ChatFormat, TellsTheModelTheFormOfCallsOfEachFormat) {
+  const ChatFormat format(small_tokenizer());
+  RenderOptions options{.tools = R"([{"name": "a"}, {"name": "b"}])"};
+  for (const auto& [name, form] : std::vector<std::pair<std::string, std::string>>{
+           {"json", R"({"type": "function", "name": NAME, "parameters": {PARAMETER: VALUE}})"},
+           {"function_tag", R"(<function=NAME>{"PARAMETER": VALUE}</function>)"},
+           {"python_list", "[NAME(PARAMETER=VALUE), NAME(PARAMETER=VALUE)]"}}) {
+    options.tool_prompt_format = text::tool_prompt_format_from_string(name);
+    const std::string prompt = format.tokenizer().decode(format.render({}, options).ids);
+    EXPECT_THAT(prompt, HasSubstr("{\"name\": \"a\"}\n{\"name\": \"b\"}\n")) << name;
+    EXPECT_THAT(prompt, HasSubstr("in this form: " + form + "<|eot|>")) << name;
+  }
+}
+
 TEST(ChatFormat, NeverTurnsWhatAUserWroteIntoSpecialTokens) {
   const ChatFormat format(small_tokenizer());
   const auto ids =
