@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "quant/block_format.h"
 #include "quant/q8_0.h"
 
 namespace corral::io {
@@ -55,15 +56,9 @@ void widen(DType from, const std::byte* in, float* out, int64_t n) {
     case DType::kBF16:
       widen_bf16(in, out, n);
       return;
-    case DType::kQ8_0:
-      quant::dequantize_row_q8_0(in, out, n);
-      return;
-    case DType::kI32:
-    case DType::kI64:
-    case DType::kU8:
-      break;
+    default:
+      quant::block_format(from).dequantize(in, out, n);
   }
-  throw NotSupported(str("conversion of ", from, " values: needs f32, f16, bf16 or q8_0"));
 }
 
 void narrow(DType to, const float* in, std::byte* out, int64_t n) {
@@ -80,25 +75,22 @@ void narrow(DType to, const float* in, std::byte* out, int64_t n) {
     case DType::kQ8_0:
       quant::quantize_row_q8_0(in, out, n);
       return;
-    case DType::kI32:
-    case DType::kI64:
-    case DType::kU8:
-      break;
+    default:
+      throw NotSupported(str("conversion to ", to, ": needs f32, f16, bf16 or q8_0"));
   }
-  throw NotSupported(str("conversion to ", to, ": needs f32, f16, bf16 or q8_0"));
 }
 
 }  // namespace
 
 bool is_convertible(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
-         dtype == DType::kQ8_0;
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || is_block(dtype);
 }
 
 void convert_elements(DType from, const std::byte* in, DType to, std::byte* out, int64_t n,
                       ThreadPool& threads) {
   if (!is_convertible(from) || !is_convertible(to)) {
-    throw NotSupported(str("conversion of ", from, " to ", to, ": needs f32, f16, bf16 or q8_0"));
+    throw NotSupported(
+        str("conversion of ", from, " to ", to, ": needs floating-point or block types"));
   }
   bytes_of(from, n);  // throws ShapeError unless n is whole blocks
   bytes_of(to, n);

@@ -8,7 +8,7 @@
 
 namespace corral::io {
 
-/// True for the types that convert() knows: f32, f16, bf16, q8_0.
+/// True for the types that convert() knows: f32, f16, bf16 and the block types.
 bool is_convertible(DType dtype);
 
 /// The same values in another type, through f32, rounded to nearest (even for f16 and bf16; q8_0 as

@@ -28,21 +28,21 @@ constexpr std::array<std::pair<std::string_view, int64_t>, 13> kValueTypes = {{
 
 constexpr GgmlType kTensorTypes[] = {
     {0, DType::kF32, "F32", 1, 4},          {1, DType::kF16, "F16", 1, 2},
-    {2, std::nullopt, "Q4_0", 32, 18},      {3, std::nullopt, "Q4_1", 32, 20},
-    {6, std::nullopt, "Q5_0", 32, 22},      {7, std::nullopt, "Q5_1", 32, 24},
+    {2, DType::kQ4_0, "Q4_0", 32, 18},      {3, DType::kQ4_1, "Q4_1", 32, 20},
+    {6, DType::kQ5_0, "Q5_0", 32, 22},      {7, DType::kQ5_1, "Q5_1", 32, 24},
     {8, DType::kQ8_0, "Q8_0", 32, 34},      {9, std::nullopt, "Q8_1", 32, 36},
-    {10, std::nullopt, "Q2_K", 256, 84},    {11, std::nullopt, "Q3_K", 256, 110},
-    {12, std::nullopt, "Q4_K", 256, 144},   {13, std::nullopt, "Q5_K", 256, 176},
-    {14, std::nullopt, "Q6_K", 256, 210},   {15, std::nullopt, "Q8_K", 256, 292},
+    {10, DType::kQ2_K, "Q2_K", 256, 84},    {11, DType::kQ3_K, "Q3_K", 256, 110},
+    {12, DType::kQ4_K, "Q4_K", 256, 144},   {13, DType::kQ5_K, "Q5_K", 256, 176},
+    {14, DType::kQ6_K, "Q6_K", 256, 210},   {15, std::nullopt, "Q8_K", 256, 292},
     {16, std::nullopt, "IQ2_XXS", 256, 66}, {17, std::nullopt, "IQ2_XS", 256, 74},
     {18, std::nullopt, "IQ3_XXS", 256, 98}, {19, std::nullopt, "IQ1_S", 256, 50},
-    {20, std::nullopt, "IQ4_NL", 32, 18},   {21, std::nullopt, "IQ3_S", 256, 110},
-    {22, std::nullopt, "IQ2_S", 256, 82},   {23, std::nullopt, "IQ4_XS", 256, 136},
+    {20, DType::kIQ4_NL, "IQ4_NL", 32, 18}, {21, std::nullopt, "IQ3_S", 256, 110},
+    {22, std::nullopt, "IQ2_S", 256, 82},   {23, DType::kIQ4_XS, "IQ4_XS", 256, 136},
     {24, std::nullopt, "I8", 1, 1},         {25, std::nullopt, "I16", 1, 2},
     {26, DType::kI32, "I32", 1, 4},         {27, DType::kI64, "I64", 1, 8},
     {28, std::nullopt, "F64", 1, 8},        {29, std::nullopt, "IQ1_M", 256, 56},
     {30, DType::kBF16, "BF16", 1, 2},       {34, std::nullopt, "TQ1_0", 256, 54},
-    {35, std::nullopt, "TQ2_0", 256, 66},   {39, std::nullopt, "MXFP4", 32, 17},
+    {35, std::nullopt, "TQ2_0", 256, 66},   {39, DType::kMXFP4, "MXFP4", 32, 17},
     {40, std::nullopt, "NVFP4", 64, 36},
 };
 
@@ -93,6 +93,30 @@ int64_t gguf_file_type(DType dtype) {
       return 7;
     case DType::kBF16:
       return 32;
+    case DType::kQ4_0:
+      return 2;
+    case DType::kQ4_1:
+      return 3;
+    case DType::kQ5_0:
+      return 8;
+    case DType::kQ5_1:
+      return 9;
+    case DType::kQ2_K:
+      return 10;
+    case DType::kQ3_K:
+      return 11;
+    case DType::kQ4_K:
+      return 14;
+    case DType::kQ5_K:
+      return 16;
+    case DType::kQ6_K:
+      return 18;
+    case DType::kIQ4_NL:
+      return 25;
+    case DType::kIQ4_XS:
+      return 30;
+    case DType::kMXFP4:
+      return 38;
     case DType::kI32:
     case DType::kI64:
     case DType::kU8:

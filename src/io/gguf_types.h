@@ -50,8 +50,8 @@ const GgmlType* find_ggml_type(DType dtype);
 /// What `general.file_type` says about the bulk of the weights: "Q4_K_M"; "type 99" when unknown.
 std::string gguf_file_type_name(int64_t file_type);
 
-/// The `general.file_type` of a file whose matrices have this dtype: f32, f16, bf16 or q8_0
-/// (NotSupported otherwise).
+/// The `general.file_type` of a file whose matrices all have this dtype, a floating-point or block
+/// type (NotSupported for integers).
 int64_t gguf_file_type(DType dtype);
 
 }  // namespace corral::io

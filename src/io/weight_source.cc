@@ -19,14 +19,12 @@ uintptr_t alignment_of(DType dtype) {
       return 4;
     case DType::kI64:
       return 8;
-    case DType::kU8:
-      return 1;
     case DType::kF16:
     case DType::kBF16:
-    case DType::kQ8_0:
       return 2;
+    default:  // bytes and blocks, which are read byte by byte
+      return 1;
   }
-  return 8;
 }
 
 }  // namespace

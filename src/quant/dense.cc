@@ -1,6 +1,6 @@
 #include "quant/dense.h"
 
-#include "quant/q8_0.h"
+#include "quant/block_format.h"
 
 namespace corral::quant {
 namespace {
@@ -25,13 +25,14 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
   const int64_t K = weight.in_features;
   Tensor out({N, K}, DType::kF32, weight.data.device());
   auto* to = out.mutable_data<float>();
+  const DType dtype = weight.data.dtype();
   const int64_t first = weight.offset + index * weight.stride_count;
   weight.data.device()->threads().parallel_for(N, 16, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const int64_t row = first + n * weight.stride_out;
-      if (weight.data.dtype() == DType::kQ8_0) {
-        const std::byte* blocks = weight.data.data<std::byte>() + bytes_of(DType::kQ8_0, row);
-        dequantize_row_q8_0(blocks, to + n * K, K);
+      if (is_block(dtype)) {
+        const std::byte* blocks = weight.data.data<std::byte>() + bytes_of(dtype, row);
+        block_format(dtype).dequantize(blocks, to + n * K, K);
         continue;
       }
       for (int64_t k = 0; k < K; ++k)

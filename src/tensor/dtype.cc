@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <limits>
+#include <string>
 
 #include "base/error.h"
 
@@ -16,19 +17,30 @@ struct Info {
   int64_t bytes;
 };
 
-constexpr std::array<Info, 7> kInfo = {{
-    {DType::kF32, "f32", 1, 4},
-    {DType::kF16, "f16", 1, 2},
-    {DType::kBF16, "bf16", 1, 2},
-    {DType::kI32, "i32", 1, 4},
-    {DType::kI64, "i64", 1, 8},
-    {DType::kU8, "u8", 1, 1},
-    {DType::kQ8_0, "q8_0", 32, 34},
+constexpr std::array<Info, 19> kInfo = {{
+    {DType::kF32, "f32", 1, 4},           {DType::kF16, "f16", 1, 2},
+    {DType::kBF16, "bf16", 1, 2},         {DType::kI32, "i32", 1, 4},
+    {DType::kI64, "i64", 1, 8},           {DType::kU8, "u8", 1, 1},
+    {DType::kQ8_0, "q8_0", 32, 34},       {DType::kQ4_0, "q4_0", 32, 18},
+    {DType::kQ4_1, "q4_1", 32, 20},       {DType::kQ5_0, "q5_0", 32, 22},
+    {DType::kQ5_1, "q5_1", 32, 24},       {DType::kIQ4_NL, "iq4_nl", 32, 18},
+    {DType::kMXFP4, "mxfp4", 32, 17},     {DType::kQ2_K, "q2_k", 256, 84},
+    {DType::kQ3_K, "q3_k", 256, 110},     {DType::kQ4_K, "q4_k", 256, 144},
+    {DType::kQ5_K, "q5_k", 256, 176},     {DType::kQ6_K, "q6_k", 256, 210},
+    {DType::kIQ4_XS, "iq4_xs", 256, 136},
 }};
+
+constexpr auto kAll = [] {
+  std::array<DType, kInfo.size()> all{};
+  for (size_t i = 0; i < kInfo.size(); ++i) all.at(i) = kInfo.at(i).dtype;
+  return all;
+}();
 
 const Info& info(DType dtype) { return kInfo.at(static_cast<size_t>(dtype)); }
 
 }  // namespace
+
+std::span<const DType> all_dtypes() { return kAll; }
 
 int64_t block_elements(DType dtype) { return info(dtype).elements; }
 int64_t block_bytes(DType dtype) { return info(dtype).bytes; }
@@ -51,7 +63,9 @@ DType parse_dtype(std::string_view name) {
   for (const Info& i : kInfo) {
     if (i.name == name) return i.dtype;
   }
-  throw UsageError(str("type '", name, "' is unknown: use f32, f16, bf16 or q8_0"));
+  std::string known;
+  for (const Info& i : kInfo) known += str(known.empty() ? "" : ", ", i.name);
+  throw UsageError(str("type '", name, "' is unknown: use one of ", known));
 }
 
 std::ostream& operator<<(std::ostream& out, DType dtype) { return out << dtype_name(dtype); }

@@ -7,6 +7,8 @@
 #include "io/convert_dtype.h"
 #include "io/gguf_writer.h"
 #include "io/support.h"
+#include "quant/dense.h"
+#include "support/blocks.h"
 #include "support/paths.h"
 
 namespace corral::io {
@@ -250,23 +252,39 @@ TEST(Gguf, TypesWithoutAKernelAreListedWithTheirSizeAndRefusedOnlyWhenRead) {
   const auto path = dir.path() / "x.gguf";
   Bytes b;
   b.raw("GGUF").u32(3).u64(3).u64(0);
-  b.string("q4").u32(2).u64(256).u64(2).u32(12).u64(0);
-  b.string("new").u32(1).u64(7).u32(200).u64(288);
-  b.string("f").u32(1).u64(1).u32(0).u64(320);
-  b.pad(32).raw(std::string(324, 'x'));
+  b.string("iq2").u32(2).u64(256).u64(2).u32(16).u64(0);
+  b.string("new").u32(1).u64(7).u32(200).u64(160);
+  b.string("f").u32(1).u64(1).u32(0).u64(192);
+  b.pad(32).raw(std::string(196, 'x'));
   write_plain(path, b.text());
   const GgufFile file(path);
-  EXPECT_EQ(file.info("q4").type_name, "Q4_K");
-  EXPECT_EQ(file.info("q4").shape, (Shape{2, 256}));
-  EXPECT_EQ(file.info("q4").size_bytes, 288);
+  EXPECT_EQ(file.info("iq2").type_name, "IQ2_XXS");
+  EXPECT_EQ(file.info("iq2").shape, (Shape{2, 256}));
+  EXPECT_EQ(file.info("iq2").size_bytes, 132);
   EXPECT_EQ(file.info("new").type_name, "ggml type 200");
   EXPECT_EQ(file.info("new").size_bytes, -1);
   EXPECT_EQ(file.get("f", test_device()).numel(), 1);
   const auto read = [&](const char* name) { file.get(name, test_device()); };
-  EXPECT_THAT(message_of<NotSupported>(path.string(), [&] { read("q4"); }),
-              HasSubstr("'q4' has type 'Q4_K'"));
+  EXPECT_THAT(message_of<NotSupported>(path.string(), [&] { read("iq2"); }),
+              HasSubstr("'iq2' has type 'IQ2_XXS'"));
   EXPECT_THAT(message_of<NotSupported>(path.string(), [&] { read("new"); }),
               HasSubstr("ggml type 200"));
+}
+
+TEST(Gguf, EveryBlockTypeIsReadAndWrittenAsItIs) {
+  const TempDir dir;
+  const auto path = dir.path() / "x.gguf";
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const DType dtype : test::block_types()) {
+    tensors.emplace_back(dtype_name(dtype), test::random_blocks({2, 3, 512}, dtype, 1));
+  }
+  write_gguf(path, all_kinds(), tensors);
+  const GgufFile file(path);
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_TRUE(same_bits(file.get(name, test_device()), tensor)) << name;
+    const Tensor dense = quant::dense_f32(quant::LinearWeight::out_in(tensor), 1);
+    EXPECT_TRUE(same_bits(convert(tensor, DType::kF32).rows(1, 2).view({3, 512}), dense)) << name;
+  }
 }
 
 TEST(Gguf, FileTypesHaveNames) {
@@ -274,6 +292,8 @@ TEST(Gguf, FileTypesHaveNames) {
   EXPECT_EQ(gguf_file_type_name(gguf_file_type(DType::kF16)), "F16");
   EXPECT_EQ(gguf_file_type_name(gguf_file_type(DType::kBF16)), "BF16");
   EXPECT_EQ(gguf_file_type_name(gguf_file_type(DType::kQ8_0)), "Q8_0");
+  EXPECT_EQ(gguf_file_type_name(gguf_file_type(DType::kQ4_K)), "Q4_K_S");
+  EXPECT_EQ(gguf_file_type_name(gguf_file_type(DType::kIQ4_XS)), "IQ4_XS");
   EXPECT_EQ(gguf_file_type_name(15), "Q4_K_M");
   EXPECT_EQ(gguf_file_type_name(-3), "type -3");
   EXPECT_THROW(gguf_file_type(DType::kI64), NotSupported);

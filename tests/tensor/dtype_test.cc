@@ -90,8 +90,7 @@ TEST(DTypeBf16, ANanWithOnlyLowBitsStaysANan) {
 }
 
 TEST(DType, NamesReadBack) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI32, DType::kI64,
-                            DType::kU8, DType::kQ8_0}) {
+  for (const DType dtype : all_dtypes()) {
     EXPECT_EQ(parse_dtype(dtype_name(dtype)), dtype);
   }
   EXPECT_THROW(parse_dtype("f64"), UsageError);

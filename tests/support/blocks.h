@@ -1,0 +1,45 @@
+#pragma once
+
+#include "quant/block_format.h"
+#include "support/tensors.h"
+
+namespace corral::test {
+
+/// Random blocks of any type, a pure function of shape and seed: every code occurs, 16-bit scales
+/// are between 0.01 and 0.02, so values are of ordinary size.
+inline Tensor random_blocks(const Shape& shape, DType dtype, uint64_t seed,
+                            const DevicePtr& device = test_device()) {
+  Tensor x(shape, dtype, device);
+  auto* bytes = reinterpret_cast<uint8_t*>(x.mutable_data<std::byte>());
+  const Philox random(seed);
+  for (int64_t i = 0; i < x.size_bytes(); ++i) {
+    bytes[i] = static_cast<uint8_t>(random.uniform(static_cast<uint64_t>(i)) * 256);
+  }
+  std::vector<int64_t> halves = {0};
+  if (dtype == DType::kMXFP4) halves = {};
+  if (dtype == DType::kQ4_1 || dtype == DType::kQ5_1) halves = {0, 2};
+  if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) halves = {0, 2};
+  if (dtype == DType::kQ2_K) halves = {80, 82};
+  if (dtype == DType::kQ3_K) halves = {108};
+  if (dtype == DType::kQ6_K) halves = {208};
+  for (int64_t b = 0; b < x.size_bytes(); b += block_bytes(dtype)) {
+    for (const int64_t at : halves) {
+      const auto scale = 0.01 * (1 + random.uniform(static_cast<uint64_t>(b + at)));
+      const uint16_t bits = f32_to_f16(static_cast<float>(scale));
+      std::memcpy(bytes + b + at, &bits, sizeof(bits));
+    }
+    if (dtype == DType::kMXFP4) bytes[b] = static_cast<uint8_t>(118 + bytes[b] % 8);
+  }
+  return x;
+}
+
+/// Every block type.
+inline std::vector<DType> block_types() {
+  std::vector<DType> types;
+  for (const DType dtype : all_dtypes()) {
+    if (is_block(dtype)) types.push_back(dtype);
+  }
+  return types;
+}
+
+}  // namespace corral::test
