@@ -5,7 +5,7 @@
 
 #include "autograd/tape.h"
 #include "ops/embedding/embedding_kernel.h"
-#include "quant/q8_0.h"
+#include "quant/block_format.h"
 
 namespace corral::ops {
 namespace {
@@ -24,9 +24,8 @@ void check(std::span<const int32_t> tokens, const Tensor& table_VD) {
     throw ShapeError(str("embedding: the table is ", table_VD.shape(), ", needs [V, D]"));
   }
   const DType dtype = table_VD.dtype();
-  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16 &&
-      dtype != DType::kQ8_0) {
-    throw NotSupported(str("embedding: the table is ", dtype, ", needs f32, f16, bf16 or q8_0"));
+  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16 && !is_block(dtype)) {
+    throw NotSupported(str("embedding: the table is ", dtype, ", needs f32, f16, bf16 or blocks"));
   }
   const int64_t V = table_VD.dim(0);
   for (size_t t = 0; t < tokens.size(); ++t) {
@@ -43,10 +42,11 @@ void widen_row(const EmbeddingKernel& kernel, DType dtype, const std::byte* row,
       return kernel.widen_f16(reinterpret_cast<const uint16_t*>(row), y, D);
     case DType::kBF16:
       return kernel.widen_bf16(reinterpret_cast<const uint16_t*>(row), y, D);
-    case DType::kQ8_0:
-      return quant::dequantize_row_q8_0(row, y, D);
-    default:
+    case DType::kF32:
       std::copy_n(reinterpret_cast<const float*>(row), D, y);
+      return;
+    default:
+      return quant::block_format(dtype).dequantize(row, y, D);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/matmul/block_product.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/q8_0_product.h"
 #include "ops/matmul/scratch.h"
@@ -156,6 +157,9 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
   }
   if (!products.empty() && products.front().b_NK.dtype == DType::kQ8_0) {
     return q8_0_matmul(device, products);
+  }
+  if (!products.empty() && is_block(products.front().b_NK.dtype)) {
+    return block_matmul(device, kernel, products);
   }
   const bool serial = threads == 1 || total < kSerialWork;
 
