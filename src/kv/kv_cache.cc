@@ -143,14 +143,20 @@ int64_t KvCache::restorable(int64_t sequence, int64_t length) const {
     throw UsageError(str("kv cache: sequence ", sequence, " has ", found.length,
                          " tokens, no prefix of ", length));
   }
+  return whole_prefix(length, [&](size_t kind, int64_t first, int64_t, int64_t) {
+    const PageTable& table = found.tables[kind];
+    return first >= table.first_page && first < table.end_page();
+  });
+}
+
+int64_t KvCache::whole_prefix(int64_t length, const Holds& holds) const {
   for (bool whole = false; !whole;) {
     whole = true;
     for (size_t kind = 0; kind < kinds_.size(); ++kind) {
-      const int64_t start = kinds_[kind].chunk_start(length);
-      const PageTable& table = found.tables[kind];
-      const int64_t page = kinds_[kind].page_of(start);
-      const bool held = page >= table.first_page && page < table.end_page();
-      if (start == length || held) continue;
+      const LayerKind& k = kinds_[kind];
+      const int64_t start = k.chunk_start(length);
+      if (start == length) continue;
+      if (holds(kind, k.page_of(start), k.page_of(length - 1), length)) continue;
       length = start;
       whole = false;
     }

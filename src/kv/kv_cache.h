@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "kv/batch.h"
@@ -34,6 +36,15 @@ struct PageTable {
   std::vector<int64_t> pages;
 
   int64_t end_page() const { return first_page + static_cast<int64_t>(pages.size()); }
+};
+
+/// Pages that hold the tokens [begin, end) of a sequence, kept alive by references of their own.
+/// Made and dropped by KvCache. The first and the last page of a kind may hold other tokens too:
+/// nobody writes into them while they are kept.
+struct KvBlock {
+  int64_t begin = 0;
+  int64_t end = 0;
+  std::vector<PageTable> tables;  // one a kind
 };
 
 /// Layers with one chunk size: they share page tables, and a page holds all of them.
@@ -127,6 +138,30 @@ class KvCache {
   /// Cuts a sequence. Throws Error (naming what restorable() says) when the prefix is not whole.
   void truncate(int64_t sequence, int64_t length);
 
+  /// Keeps the pages of [begin, end), what of them the sequence still holds: chunked layers have
+  /// only those of the current chunk. Throws UsageError when the sequence is shorter.
+  KvBlock keep(int64_t sequence, int64_t begin, int64_t end);
+  /// Gives the block's pages back and leaves it empty.
+  void drop(KvBlock& block);
+  /// The same for chunked layers only: what is left restores to the beginning of a chunk.
+  void drop_chunked(KvBlock& block);
+  /// The longest prefix of at most `length` tokens that adopt() can make from consecutive blocks,
+  /// the first beginning at 0 and the last reaching `length`. As in restorable(), less than one
+  /// chunk is lost where chunked layers hold nothing.
+  int64_t adoptable(std::span<const KvBlock* const> blocks, int64_t length) const;
+  /// A new sequence of `length` tokens, which adoptable() allows, that shares the blocks' pages.
+  int64_t adopt(std::span<const KvBlock* const> blocks, int64_t length);
+  /// True when the block has the pages of all its tokens in all layers.
+  bool whole(const KvBlock& block) const;
+  /// The first position that a token at `length` sees in chunked layers; `length` without any.
+  int64_t visible_from(int64_t length) const;
+  /// Bytes of the pages that nobody but this block holds, and that dropping it would free.
+  int64_t bytes_alone(const KvBlock& block) const;
+
+  /// No more than this is ever in use by one sequence that grows to `length` tokens and is fed at
+  /// most `piece` tokens at once.
+  int64_t most_bytes(int64_t length, int64_t piece) const;
+
   /// Bytes that prepare(batch) would add; negative when it frees more.
   int64_t bytes_to_prepare(const Batch& batch) const;
   /// Makes the pages that the batch's segments write: new ones, and copies of shared ones. Each
@@ -154,6 +189,12 @@ class KvCache {
     int64_t layer;
   };
 
+  const PageTable* table_with(std::span<const KvBlock* const> blocks, size_t kind, int64_t page,
+                              int64_t length) const;
+  /// holds(kind, first page, last page, prefix): are all pages there that a sequence of `prefix`
+  /// tokens needs in layers of that kind?
+  using Holds = std::function<bool(size_t, int64_t, int64_t, int64_t)>;
+  int64_t whole_prefix(int64_t length, const Holds& holds) const;
   const Sequence& find(int64_t sequence) const;
   Sequence& find(int64_t sequence);
   void check(const Batch& batch) const;
