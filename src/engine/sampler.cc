@@ -23,6 +23,12 @@ void SamplingOptions::check() const {
   check_range("min_p", min_p, 0, 1);
   check_range("repetition_penalty", repetition_penalty, 0.01, 100);
   check_range("repetition_window", static_cast<double>(repetition_window), 0, 1e9);
+  check_range("presence_penalty", presence_penalty, -2, 2);
+  check_range("frequency_penalty", frequency_penalty, -2, 2);
+  for (const auto& [token, bias] : logit_bias) {
+    check_range("logit_bias", bias, -100, 100);
+    if (token < 0) throw UsageError(str("logit_bias: ", token, " is no token"));
+  }
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {
@@ -43,12 +49,22 @@ int32_t Sampler::sample(std::span<const float> logits_V, std::span<const int32_t
     if (std::isnan(logit))
       throw Error("the model's logits are not numbers: the weights are damaged");
   }
-  if (options_.temperature == 0 && options_.repetition_penalty == 1.0)
-    return greedy_token(logits_V);
+  const int32_t token = choose(logits_V, context);
+  if (options_.presence_penalty != 0 || options_.frequency_penalty != 0) ++chosen_[token];
+  return token;
+}
+
+bool Sampler::changes_logits() const {
+  return options_.repetition_penalty != 1.0 || !options_.logit_bias.empty() || !chosen_.empty();
+}
+
+int32_t Sampler::choose(std::span<const float> logits_V, std::span<const int32_t> context) {
+  if (options_.temperature == 0 && !changes_logits()) return greedy_token(logits_V);
   candidates_.resize(logits_V.size());
   for (size_t i = 0; i < logits_V.size(); ++i) {
     candidates_[i] = {static_cast<int32_t>(i), logits_V[i]};
   }
+  add_bias();
   if (options_.repetition_penalty != 1.0) penalise(context);
   if (options_.temperature == 0) {
     return std::max_element(
@@ -58,6 +74,19 @@ int32_t Sampler::sample(std::span<const float> logits_V, std::span<const int32_t
   }
   keep_likeliest();
   return draw();
+}
+
+void Sampler::add_bias() {
+  const auto add = [this](int32_t token, double amount) {
+    if (static_cast<size_t>(token) < candidates_.size()) {
+      candidates_[static_cast<size_t>(token)].weight += amount;
+    }
+  };
+  for (const auto& [token, bias] : options_.logit_bias) add(token, bias);
+  for (const auto& [token, count] : chosen_) {
+    add(token,
+        -options_.presence_penalty - options_.frequency_penalty * static_cast<double>(count));
+  }
 }
 
 void Sampler::penalise(std::span<const int32_t> context) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -17,6 +19,9 @@ struct SamplingOptions {
   double repetition_penalty =
       1.0;  // logits of tokens seen before are divided (or, negative, multiplied) by it
   int64_t repetition_window = 256;  // how many of the last tokens count as seen
+  double presence_penalty = 0;      // taken from the logit of each token that was chosen before
+  double frequency_penalty = 0;     // the same, times how often it was chosen
+  std::vector<std::pair<int32_t, double>> logit_bias;  // token, what is added to its logit
   uint64_t seed = 0;
 
   /// Throws UsageError naming the option, its value and its range.
@@ -25,13 +30,14 @@ struct SamplingOptions {
 
 /// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits and
 /// the tokens before), so the same seed gives the same text. The filters apply in the order of
-/// transformers: repetition penalty (arXiv:1909.05858), temperature, top-k, top-p
-/// (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
+/// transformers: bias and penalties, repetition penalty (arXiv:1909.05858), temperature, top-k,
+/// top-p (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
 
-  /// The next token of logits [V]; `context` are all tokens so far. Ties go to the lowest id.
+  /// The next token of logits [V]; `context` are all tokens so far. Presence and frequency count
+  /// what this sampler chose, not the prompt. Ties go to the lowest id.
   /// Throws Error when a logit is NaN or none is finite.
   int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context);
 
@@ -41,6 +47,9 @@ class Sampler {
     double weight;  // the logit, then the unnormalised probability
   };
 
+  int32_t choose(std::span<const float> logits_V, std::span<const int32_t> context);
+  bool changes_logits() const;
+  void add_bias();
   void penalise(std::span<const int32_t> context);
   void keep_likeliest();
   int32_t draw() const;
@@ -48,7 +57,8 @@ class Sampler {
   SamplingOptions options_;
   Philox random_;
   uint64_t drawn_ = 0;
-  std::vector<Candidate> candidates_;  // reused from call to call
+  std::unordered_map<int32_t, int64_t> chosen_;  // how often; kept only when a penalty asks
+  std::vector<Candidate> candidates_;            // reused from call to call
 };
 
 /// The token with the greatest logit; the lowest id among equals.

@@ -6,8 +6,6 @@
 
 #include "autograd/tape.h"
 #include "base/error.h"
-#include "text/stop_strings.h"
-#include "text/utf8_stream.h"
 
 namespace corral::engine {
 namespace {
@@ -18,53 +16,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Turns tokens into text that may be shown: whole characters, nothing that could become a stop
-// string.
-class TextOutput {
- public:
-  TextOutput(const text::Tokenizer* tokenizer, const std::vector<std::string>& stop)
-      : tokenizer_(tokenizer), stop_(stop) {}
-
-  // The text that became certain; sets found() when a stop string is complete.
-  std::string add(int32_t token) {
-    if (tokenizer_ == nullptr) return "";
-    return keep(stop_.push(utf8_.push(tokenizer_->token_bytes(token))));
-  }
-  std::string finish() {
-    if (tokenizer_ == nullptr || stop_.stopped()) return "";
-    std::string rest = stop_.push(utf8_.finish());
-    if (!stop_.stopped()) rest += stop_.finish();
-    return keep(std::move(rest));
-  }
-  bool found() const { return stop_.stopped(); }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string keep(std::string part) {
-    text_ += part;
-    return part;
-  }
-
-  const text::Tokenizer* tokenizer_;
-  text::Utf8Stream utf8_;
-  text::StopStrings stop_;
-  std::string text_;
-};
-
 }  // namespace
-
-std::string_view finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStopToken:
-    case FinishReason::kStopString:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      break;
-  }
-  return "cancelled";
-}
 
 Session::Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
                  const model::ForwardOptions& options, int64_t piece_tokens)
@@ -117,40 +69,27 @@ Tensor Session::decode(int32_t token) { return feed(std::span<const int32_t>(&to
 
 Answer Session::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                          const std::function<bool(std::string_view)>& on_text) {
-  Sampler sampler(options.sampling);
-  TextOutput output(tokenizer_.get(), options.stop);
+  Generation generation(tokenizer_, options);
   Answer answer;
   answer.prompt_tokens = static_cast<int64_t>(prompt.size());
-  const auto show = [&](const std::string& part) {
-    return part.empty() || on_text == nullptr || on_text(part);
-  };
 
   auto start = Clock::now();
   Tensor logits = prefill(prompt);
   answer.cached_tokens = reused_;
   answer.prefill_seconds = seconds_since(start);
   start = Clock::now();
-  while (static_cast<int64_t>(answer.tokens.size()) < options.max_tokens) {
-    const int32_t token = sampler.sample(logits.values<float>(), tokens_);
-    if (!options.ignore_stop_tokens && tokenizer_ != nullptr && tokenizer_->is_stop(token)) {
-      answer.reason = FinishReason::kStopToken;
-      answer.stop_token = token;
-      break;
+  while (!generation.done()) {
+    const Step step = generation.next(logits.values<float>(), tokens_);
+    answer.text += step.text;
+    if (!step.text.empty() && on_text != nullptr && !on_text(step.text)) {
+      generation.end(FinishReason::kCancelled);
     }
-    answer.tokens.push_back(token);
-    if (!show(output.add(token))) {
-      answer.reason = FinishReason::kCancelled;
-      break;
-    }
-    if (output.found()) {
-      answer.reason = FinishReason::kStopString;
-      break;
-    }
-    if (static_cast<int64_t>(answer.tokens.size()) < options.max_tokens) logits = decode(token);
+    if (!generation.done()) logits = decode(step.token);
   }
   answer.decode_seconds = seconds_since(start);
-  show(output.finish());
-  answer.text = output.take();
+  answer.tokens = generation.tokens();
+  answer.stop_token = generation.stop_token();
+  answer.reason = generation.reason();
   return answer;
 }
 

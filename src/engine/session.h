@@ -8,30 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/sampler.h"
+#include "engine/generation.h"
 #include "kv/kv_cache.h"
 #include "model/text_model.h"
 #include "text/tokenizer.h"
 
 namespace corral::engine {
-
-/// Why an answer ended.
-enum class FinishReason {
-  kStopToken,   // the model said end of text, turn or message
-  kStopString,  // one of GenerateOptions::stop appeared
-  kLength,      // max_tokens
-  kCancelled,   // the callback said so
-};
-
-/// "stop", "length" or "cancelled", as OpenAI's API spells them where it has a word.
-std::string_view finish_reason_name(FinishReason reason);
-
-struct GenerateOptions {
-  SamplingOptions sampling;
-  int64_t max_tokens = 512;
-  std::vector<std::string> stop;    // texts that end the answer; they are not part of it
-  bool ignore_stop_tokens = false;  // go on to max_tokens, for measuring and comparing
-};
 
 struct Answer {
   std::vector<int32_t> tokens;  // without the stop token

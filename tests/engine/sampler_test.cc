@@ -139,5 +139,48 @@ TEST(SamplingOptions, NameTheValueThatIsOutOfRange) {
   EXPECT_THROW(options.check(), UsageError);
 }
 
+TEST(Sampler, AddsBiasToLogits) {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  options.logit_bias = {{3, 50.0}, {0, -100.0}};
+  Sampler sampler(options);
+  EXPECT_EQ(sampler.sample(four(), {}), 3);
+  options.logit_bias = {{0, -100.0}};
+  EXPECT_EQ(Sampler(options).sample(four(), {}), 1);
+}
+
+TEST(Sampler, PenalisesWhatItChoseButNotThePrompt) {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  options.presence_penalty = 1;  // more than log 0.5 - log 0.25
+  Sampler presence(options);
+  const std::vector<int32_t> prompt = {0, 0, 0};
+  EXPECT_EQ(presence.sample(four(), prompt), 0);
+  EXPECT_EQ(presence.sample(four(), prompt), 1);
+  options.presence_penalty = 0;
+  options.frequency_penalty = 0.4;  // twice this is more
+  Sampler frequency(options);
+  EXPECT_EQ(frequency.sample(four(), prompt), 0);
+  EXPECT_EQ(frequency.sample(four(), prompt), 0);
+  EXPECT_EQ(frequency.sample(four(), prompt), 1);
+}
+
+TEST(Sampler, RefusesPenaltiesAndBiasOutOfRange) {
+  for (const double bad : {-2.1, 2.1, std::numeric_limits<double>::quiet_NaN()}) {
+    SamplingOptions options = plain();
+    options.presence_penalty = bad;
+    EXPECT_THROW(Sampler{options}, UsageError);
+    options = plain();
+    options.frequency_penalty = bad;
+    EXPECT_THROW(Sampler{options}, UsageError);
+    options = plain();
+    options.logit_bias = {{0, bad * 60}};
+    EXPECT_THROW(Sampler{options}, UsageError);
+  }
+  SamplingOptions options = plain();
+  options.logit_bias = {{-1, 0.0}};
+  EXPECT_THROW(Sampler{options}, UsageError);
+}
+
 }  // namespace
 }  // namespace corral::engine

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/generation.h"
+
+namespace corral::engine {
+
+using Clock = std::chrono::steady_clock;
+
+/// Too much is waiting: try again later.
+class Overloaded : public Error {
+ public:
+  using Error::Error;
+};
+
+/// What is known once a request's prompt is in the cache.
+struct PromptResult {
+  int64_t tokens = 0;
+  int64_t cached_tokens = 0;            // found in the prefix cache
+  std::vector<TokenLogprobs> logprobs;  // of the prompt's tokens from the second on, if asked for
+};
+
+/// How a request ended.
+struct Outcome {
+  int64_t answer_tokens = 0;  // of all choices, with the tokens that ended them
+  std::string error;          // empty unless it failed
+};
+
+/// Receives what a request brings, on the engine's thread: must not block. What it throws cancels
+/// the request.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void on_prompt(PromptResult result) { static_cast<void>(result); }
+  virtual void on_step(int64_t choice, Step step) = 0;
+  virtual void on_finish(int64_t choice, FinishReason reason) = 0;
+  /// After all choices finished: the last call.
+  virtual void on_end(const Outcome& outcome) = 0;
+};
+
+/// A prompt to answer.
+struct Request {
+  std::vector<int32_t> prompt;  // at least one token
+  GenerateOptions options;
+  int64_t choices = 1;                     // answers; the i-th draws with seed + i
+  std::optional<int64_t> prompt_logprobs;  // log probabilities of the prompt's own tokens, and of
+                                           // the k likeliest beside them
+  int32_t priority = 0;                    // higher goes first
+  std::string client;                      // those of one priority take turns
+  std::optional<Clock::time_point> deadline;
+  std::shared_ptr<Sink> sink;
+};
+
+}  // namespace corral::engine

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/fair_queue.h"
+#include "engine/job.h"
+#include "engine/step_budget.h"
+#include "kv/prefix_cache.h"
+#include "model/text_model.h"
+
+namespace corral::engine {
+
+struct SchedulerOptions {
+  int64_t kv_bytes = int64_t{1} << 30;  // for keys and values of all sequences and the prefix cache
+  int64_t context_tokens = 0;           // longest prompt with answer; 0: the model's
+  int64_t max_running = 64;             // answers that grow at the same time
+  int64_t max_waiting = 256;            // requests
+  int64_t max_choices = 16;             // of one request
+  int64_t step_tokens = 512;            // most rows of one pass through the model
+  double step_seconds = 0.25;           // what a step with others' prompts should not much exceed
+  bool prefix_cache = true;
+  quant::Precision precision = quant::Precision::kF32;
+
+  /// Throws UsageError naming the option and its range.
+  void check() const;
+};
+
+/// What has happened and what is going on.
+struct SchedulerStats {
+  int64_t running = 0;  // answers
+  int64_t waiting = 0;  // requests
+  int64_t kv_bytes = 0;
+  int64_t kv_max_bytes = 0;
+  int64_t prefix_blocks = 0;
+  // Since the start:
+  int64_t requests = 0;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompts'
+  int64_t answer_tokens = 0;
+  int64_t steps = 0;
+  int64_t step_tokens = 0;  // rows that went through the model
+  int64_t parked = 0;       // answers that had to make room
+  double busy_seconds = 0;
+  std::map<std::string, int64_t> finished;  // answers by reason
+};
+
+/// Decides what goes through the model next: continuous batching. Every step takes the next token
+/// of each answer and pieces of the prompts that wait, in one flat batch, under one memory budget.
+///
+/// An answer is what engine::Session would give for the same request: the rows of a batch do not
+/// influence each other's bits, and random numbers are counted by answer. So how work is cut,
+/// mixed, parked and resumed never shows in the tokens.
+///
+/// When memory runs out, first the prefix cache forgets, then the answer that came last gives its
+/// pages back and is computed again later. Everything runs on the caller's thread; not thread-safe.
+class Scheduler {
+ public:
+  /// tokenizer may be null (then there is no text). Throws UsageError for bad options, and when the
+  /// memory does not hold a single token.
+  Scheduler(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
+            const SchedulerOptions& options);
+  ~Scheduler();
+
+  /// Throws UsageError saying what is wrong with a request and which limit it exceeds. Thread-safe.
+  void check(const Request& request) const;
+  /// The longest prompt with answer: what options, model and memory allow. Thread-safe.
+  int64_t context_tokens() const { return context_tokens_; }
+
+  /// Queues a request that passed check(). Ids are the caller's and unique.
+  void add(int64_t id, Request request);
+  /// Ends a request at the next step; unknown ids (it may just have ended) are ignored.
+  void cancel(int64_t id);
+  /// One pass through the model, or less if there is nothing to do.
+  void step();
+  /// Nothing waits and nothing runs.
+  bool idle() const { return running_.empty() && waiting_.size() == 0; }
+  /// Ends everything with this error.
+  void fail_all(const std::string& error);
+
+  SchedulerStats stats() const;
+  const kv::KvCache& cache() const { return cache_; }
+  /// Forgets all prefixes.
+  void clear_prefix_cache();
+
+ private:
+  struct Piece {
+    Job* job;
+    Choice* choice;
+    int64_t length;
+    int64_t first_row = 0;
+  };
+  struct Sampled;
+
+  void drop_ended();
+  void admit();
+  bool has_room(const Choice& choice) const;
+  int64_t active_answers() const;
+  void open(Job& job, Choice& choice);
+  std::unique_ptr<Choice> make_choice(const Request& request, int64_t index) const;
+
+  std::vector<Piece> plan() const;
+  kv::Batch make_batch(std::vector<Piece>& pieces) const;
+  kv::Batch make_room(std::vector<Piece>& pieces);
+  bool park_last(std::vector<Piece>& pieces);
+
+  void run(std::vector<Piece>& pieces, const kv::Batch& batch);
+  void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD);
+  void finish_prompt(Job& job);
+  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_TD);
+  void take(Sampled& sampled);
+  void finish(Job& job, Choice& choice);
+  void close(Choice& choice);
+  void end_job(Job& job, FinishReason reason, const std::string& error);
+  void sweep();
+  void tell(Job& job, const std::function<void(Sink&)>& call);
+
+  const model::TextModel& model_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  SchedulerOptions options_;
+  kv::KvCache cache_;
+  std::optional<kv::PrefixCache> prefixes_;
+  model::ForwardOptions forward_;
+  int64_t context_tokens_;
+  StepBudget budget_;
+  FairQueue waiting_;
+  std::list<std::unique_ptr<Job>> running_;  // by priority, then in the order of admission
+  SchedulerStats stats_;
+};
+
+}  // namespace corral::engine

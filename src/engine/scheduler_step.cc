@@ -1,0 +1,260 @@
+// One pass through the model: what goes in, and what comes out of it.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "autograd/tape.h"
+#include "base/error.h"
+#include "engine/scheduler.h"
+
+namespace corral::engine {
+namespace {
+
+// Rows of logits made at once for a prompt: with a vocabulary of 202048 they take 51 MB.
+constexpr int64_t kLogitRows = 64;
+
+}  // namespace
+
+/// The next token of one answer, or why there is none.
+struct Scheduler::Sampled {
+  Job* job;
+  Choice* choice;
+  int64_t row;  // of the logits
+  Step step = {};
+  std::string error = {};
+};
+
+// Each answer's next token first, then prompts in equal shares of what is left. The share of a
+// short prompt goes to those after it; who is first changes from step to step.
+std::vector<Scheduler::Piece> Scheduler::plan() const {
+  std::vector<Piece> pieces;
+  std::vector<Piece> feeding;
+  for (const auto& job : running_) {
+    for (const auto& choice : job->choices) {
+      if (choice->sequence < 0) continue;
+      auto& list = choice->pending() == 1 ? pieces : feeding;
+      list.push_back({job.get(), choice.get(), choice->pending()});
+    }
+  }
+  // More answers than rows happen only with many choices: those behind wait for the next step.
+  if (static_cast<int64_t>(pieces.size()) > options_.step_tokens) {
+    const auto turn = stats_.steps % static_cast<int64_t>(pieces.size());
+    std::rotate(pieces.begin(), pieces.begin() + turn, pieces.end());
+    pieces.resize(static_cast<size_t>(options_.step_tokens));
+  }
+  int64_t left = options_.step_tokens - static_cast<int64_t>(pieces.size());
+  if (!pieces.empty()) left = std::min(left, budget_.prompt_tokens());
+  if (feeding.empty()) return pieces;
+  const auto turn = stats_.steps % static_cast<int64_t>(feeding.size());
+  std::rotate(feeding.begin(), feeding.begin() + turn, feeding.end());
+  auto behind = static_cast<int64_t>(feeding.size());
+  for (Piece& piece : feeding) {
+    if (left == 0) break;
+    const int64_t share = std::max(left / behind--, std::min(left, StepBudget::kLeastTokens));
+    piece.length = std::min(piece.length, share);
+    left -= piece.length;
+    pieces.push_back(piece);
+  }
+  return pieces;
+}
+
+kv::Batch Scheduler::make_batch(std::vector<Piece>& pieces) const {
+  kv::Batch batch;
+  for (Piece& piece : pieces) {
+    piece.first_row = batch.size();
+    batch.append(
+        std::span(piece.choice->tokens)
+            .subspan(static_cast<size_t>(piece.choice->fed), static_cast<size_t>(piece.length)),
+        piece.choice->fed, piece.choice->sequence);
+  }
+  return batch;
+}
+
+// The batch of these pieces, less those of answers that had to be parked for its memory.
+kv::Batch Scheduler::make_room(std::vector<Piece>& pieces) {
+  while (true) {
+    kv::Batch batch = make_batch(pieces);
+    const int64_t more = cache_.bytes_to_prepare(batch);
+    if (more <= 0 || cache_.bytes() <= cache_.max_bytes() - more) return batch;
+    if (prefixes_ && prefixes_->forget_one()) continue;
+    // One answer alone always fits: check() saw to it.
+    if (!park_last(pieces)) throw Error("a single answer does not fit in the KV cache");
+  }
+}
+
+bool Scheduler::park_last(std::vector<Piece>& pieces) {
+  if (active_answers() < 2) return false;
+  for (auto job = running_.rbegin(); job != running_.rend(); ++job) {
+    auto& choices = (*job)->choices;
+    for (auto choice = choices.rbegin(); choice != choices.rend(); ++choice) {
+      Choice& last = **choice;
+      if (last.sequence < 0) continue;
+      std::erase_if(pieces, [&](const Piece& piece) { return piece.choice == &last; });
+      cache_.release(last.sequence);
+      last.sequence = -1;
+      last.fed = 0;
+      ++stats_.parked;
+      return true;
+    }
+  }
+  return false;
+}
+
+void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
+  const autograd::NoGrad no_grad;  // the model may be one in training
+  const Tensor hidden_TD = model_.hidden(batch, forward_);
+  for (const Piece& piece : pieces) {
+    Job& job = *piece.job;
+    if (job.request.prompt_logprobs && !job.prompt_done) read_prompt_logprobs(piece, hidden_TD);
+    piece.choice->fed += piece.length;
+  }
+  for (const Piece& piece : pieces) {
+    if (piece.choice->pending() == 0 && !piece.job->prompt_done) finish_prompt(*piece.job);
+  }
+  for (Sampled& sampled : sample(pieces, hidden_TD)) take(sampled);
+}
+
+void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD) {
+  Job& job = *piece.job;
+  const int64_t first = piece.choice->fed;
+  // The prompt's last token predicts the answer, not the prompt.
+  const int64_t rows = std::min(piece.length, job.prompt.tokens - 1 - first);
+  const auto V = static_cast<size_t>(model_.config().vocab_size);
+  for (int64_t begin = 0; begin < rows; begin += kLogitRows) {
+    const int64_t end = std::min(rows, begin + kLogitRows);
+    const Tensor logits =
+        model_.logits(hidden_TD.rows(piece.first_row + begin, piece.first_row + end), forward_);
+    for (int64_t row = begin; row < end; ++row) {
+      const int32_t next = job.request.prompt[static_cast<size_t>(first + row + 1)];
+      job.prompt.logprobs.push_back(
+          token_logprobs(logits.values<float>().subspan(static_cast<size_t>(row - begin) * V, V),
+                         next, *job.request.prompt_logprobs));
+    }
+  }
+}
+
+// The prompt is in the cache: others may use it, and the other choices begin where it ends.
+void Scheduler::finish_prompt(Job& job) {
+  job.prompt_done = true;
+  stats_.prompt_tokens += job.prompt.tokens;
+  stats_.cached_tokens += job.prompt.cached_tokens;
+  tell(job, [&](Sink& sink) { sink.on_prompt(std::move(job.prompt)); });
+  Choice& first = *job.choices.front();
+  if (prefixes_) prefixes_->remember(first.sequence, first.tokens);
+  for (int64_t index = 1; index < job.request.choices; ++index) {
+    std::unique_ptr<Choice> choice = make_choice(job.request, index);
+    choice->sequence = cache_.fork(first.sequence);
+    choice->fed = first.fed;
+    job.choices.push_back(std::move(choice));
+  }
+}
+
+std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& pieces,
+                                                  const Tensor& hidden_TD) {
+  const int64_t D = hidden_TD.dim(1);
+  std::vector<Sampled> result;
+  std::vector<int64_t> rows;
+  for (const Piece& piece : pieces) {
+    if (piece.choice->pending() > 0) continue;
+    const auto row = static_cast<int64_t>(rows.size());
+    rows.push_back(piece.first_row + piece.length - 1);
+    // A prompt that just ended has its logits for all choices.
+    const bool begins = piece.choice->generation.tokens().empty();
+    for (const auto& choice : piece.job->choices) {
+      if (choice.get() == piece.choice ||
+          (begins && choice->pending() == 0 && choice->index > 0 && piece.choice->index == 0 &&
+           choice->generation.tokens().empty())) {
+        result.push_back({piece.job, choice.get(), row});
+      }
+    }
+  }
+  if (rows.empty()) return result;
+  Tensor last_ND({static_cast<int64_t>(rows.size()), D}, DType::kF32, hidden_TD.device());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(last_ND.mutable_data<float>() + static_cast<int64_t>(i) * D,
+                hidden_TD.data<float>() + rows[i] * D, static_cast<size_t>(D) * sizeof(float));
+  }
+  const Tensor logits_NV = model_.logits(last_ND, forward_);
+  const auto V = static_cast<size_t>(logits_NV.dim(1));
+  const auto n = static_cast<int64_t>(result.size());
+  model_.device()->threads().parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Sampled& sampled = result[static_cast<size_t>(i)];
+      Choice& choice = *sampled.choice;
+      if (choice.generation.done()) continue;  // no token was asked for
+      try {
+        sampled.step = choice.generation.next(
+            logits_NV.values<float>().subspan(static_cast<size_t>(sampled.row) * V, V),
+            choice.tokens);
+      } catch (const Error& error) {
+        sampled.error = error.what();
+      }
+    }
+  });
+  return result;
+}
+
+void Scheduler::take(Sampled& sampled) {
+  Job& job = *sampled.job;
+  Choice& choice = *sampled.choice;
+  if (job.choices.empty()) return;  // another choice's error ended the request
+  if (!sampled.error.empty()) {
+    end_job(job, FinishReason::kFailed, sampled.error);
+    return;
+  }
+  if (sampled.step.token >= 0) {
+    ++job.outcome.answer_tokens;
+    ++stats_.answer_tokens;
+    if (!sampled.step.is_stop_token) choice.tokens.push_back(sampled.step.token);
+    tell(job, [&](Sink& sink) { sink.on_step(choice.index, std::move(sampled.step)); });
+  }
+  if (choice.generation.done()) finish(job, choice);
+}
+
+// What an answer leaves behind may be the beginning of the next prompt.
+void Scheduler::close(Choice& choice) {
+  if (choice.sequence < 0) return;
+  // After a failed step the cache may hold another number of tokens.
+  if (prefixes_ && choice.fed > 0 && cache_.length(choice.sequence) == choice.fed) {
+    prefixes_->remember(choice.sequence,
+                        std::span(choice.tokens).first(static_cast<size_t>(choice.fed)));
+  }
+  cache_.release(choice.sequence);
+  choice.sequence = -1;
+}
+
+void Scheduler::finish(Job& job, Choice& choice) {
+  close(choice);
+  const FinishReason reason = choice.generation.reason();
+  ++stats_.finished[std::string(finish_reason_name(reason))];
+  const int64_t index = choice.index;
+  std::erase_if(job.choices, [&](const auto& other) { return other.get() == &choice; });
+  tell(job, [&](Sink& sink) { sink.on_finish(index, reason); });
+  if (job.choices.empty()) tell(job, [&](Sink& sink) { sink.on_end(job.outcome); });
+}
+
+void Scheduler::end_job(Job& job, FinishReason reason, const std::string& error) {
+  std::vector<int64_t> open;
+  for (const auto& choice : job.choices) {
+    close(*choice);
+    open.push_back(choice->index);
+  }
+  if (!job.prompt_done) {
+    // The choices that the prompt's end would have made.
+    open.clear();
+    for (int64_t index = 0; index < job.request.choices; ++index) open.push_back(index);
+  }
+  job.choices.clear();
+  job.outcome.error = error;
+  for (const int64_t index : open) {
+    ++stats_.finished[std::string(finish_reason_name(reason))];
+    tell(job, [&](Sink& sink) { sink.on_finish(index, reason); });
+  }
+  tell(job, [&](Sink& sink) { sink.on_end(job.outcome); });
+}
+
+void Scheduler::sweep() {
+  std::erase_if(running_, [](const auto& job) { return job->choices.empty(); });
+}
+
+}  // namespace corral::engine

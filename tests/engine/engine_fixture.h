@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/scheduler.h"
+#include "engine/session.h"
+#include "model/tiny_model.h"
+
+namespace corral::engine::test {
+
+/// What a sink heard.
+struct Heard : Sink {
+  struct Choice {
+    std::vector<int32_t> tokens;
+    std::string text;
+    std::vector<TokenLogprobs> logprobs;
+    std::optional<FinishReason> reason;
+    int32_t stop_token = -1;
+  };
+  PromptResult prompt;
+  int prompts = 0;
+  std::map<int64_t, Choice> choices;
+  std::optional<Outcome> outcome;
+
+  void on_prompt(PromptResult result) override {
+    prompt = std::move(result);
+    ++prompts;
+  }
+  void on_step(int64_t index, Step step) override {
+    Choice& choice = choices[index];
+    if (step.is_stop_token) {
+      choice.stop_token = step.token;
+    } else {
+      choice.tokens.push_back(step.token);
+    }
+    choice.text += step.text;
+    if (step.logprobs) choice.logprobs.push_back(*step.logprobs);
+  }
+  void on_finish(int64_t index, FinishReason reason) override {
+    if (choices[index].reason) throw Error("a choice finished twice");
+    choices[index].reason = reason;
+  }
+  void on_end(const Outcome& result) override {
+    if (outcome) throw Error("a request ended twice");
+    outcome = result;
+  }
+};
+
+/// The model and tokenizer of the tests here: as many tokens as the tokenizer has.
+inline model::Config byte_config() {
+  model::Config config = corral::test::tiny_config();
+  config.vocab_size = 264;
+  return config;
+}
+
+inline SchedulerOptions roomy() {
+  SchedulerOptions options;
+  options.kv_bytes = int64_t{1} << 28;
+  return options;
+}
+
+}  // namespace corral::engine::test
