@@ -20,8 +20,8 @@ constexpr std::array<AddCommand, 11> kCommands = {
     add_train_command,   add_plot_command,  add_tokenizer_command, add_init_command,
     add_convert_command, add_bench_command, add_perplexity_command};
 
-constexpr std::array<AddCommand, 4> kDebugCommands = {add_debug_logits, add_debug_gradients,
-                                                      add_debug_tokenize, add_debug_render};
+constexpr std::array<AddCommand, 5> kDebugCommands = {
+    add_debug_logits, add_debug_gradients, add_debug_tokenize, add_debug_render, add_debug_tiles};
 
 constexpr const char* kFooter =
     "Examples:\n"

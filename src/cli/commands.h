@@ -24,5 +24,6 @@ void add_debug_logits(CLI::App& debug, Io& io);
 void add_debug_gradients(CLI::App& debug, Io& io);
 void add_debug_tokenize(CLI::App& debug, Io& io);
 void add_debug_render(CLI::App& debug, Io& io);
+void add_debug_tiles(CLI::App& debug, Io& io);
 
 }  // namespace corral::cli

@@ -1,0 +1,59 @@
+#include "media/ffmpeg.h"
+
+#include <cstring>
+#include <mutex>
+
+namespace corral::media {
+namespace {
+
+/// FFmpeg writes to stderr unless the whole process is told otherwise; what we have to say about a
+/// file stands in our errors.
+void be_quiet() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
+int get_filled_buffer(AVCodecContext* codec, AVFrame* frame, int flags) {
+  const int status = avcodec_default_get_buffer2(codec, frame, flags);
+  if (status < 0) return status;
+  const auto fill = static_cast<int>(reinterpret_cast<intptr_t>(codec->opaque));
+  for (const AVBufferRef* buffer : frame->buf) {
+    if (buffer != nullptr) std::memset(buffer->data, fill, buffer->size);
+  }
+  return status;
+}
+
+}  // namespace
+
+std::string ffmpeg_message(int status) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(status, text, sizeof text);
+  return text;
+}
+
+FfmpegPtr<AVCodecContext> make_decoder(AVCodecID id, int64_t max_pixels, uint8_t fill) {
+  be_quiet();
+  const AVCodec* codec = avcodec_find_decoder(id);
+  if (codec == nullptr) {
+    throw NotSupported(str("this FFmpeg library has no decoder for ", avcodec_get_name(id)));
+  }
+  auto context = owned(avcodec_alloc_context3(codec));
+  context->max_pixels = max_pixels;
+  context->thread_count = 1;
+  context->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
+  context->get_buffer2 = get_filled_buffer;
+  context->opaque = reinterpret_cast<void*>(intptr_t{fill});
+  return context;
+}
+
+FfmpegPtr<AVPacket> packet_of(std::span<const std::byte> bytes) {
+  auto packet = owned(av_packet_alloc());
+  if (bytes.size() > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE ||
+      av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) {
+    throw Error(str("no memory for ", bytes.size(), " bytes"));
+  }
+  if (!bytes.empty()) std::memcpy(packet->data, bytes.data(), bytes.size());
+  return packet;
+}
+
+}  // namespace corral::media
