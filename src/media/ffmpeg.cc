@@ -6,13 +6,6 @@
 namespace corral::media {
 namespace {
 
-/// FFmpeg writes to stderr unless the whole process is told otherwise; what we have to say about a
-/// file stands in our errors.
-void be_quiet() {
-  static std::once_flag once;
-  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
-}
-
 int get_filled_buffer(AVCodecContext* codec, AVFrame* frame, int flags) {
   const int status = avcodec_default_get_buffer2(codec, frame, flags);
   if (status < 0) return status;
@@ -25,6 +18,11 @@ int get_filled_buffer(AVCodecContext* codec, AVFrame* frame, int flags) {
 
 }  // namespace
 
+void silence_ffmpeg() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
 std::string ffmpeg_message(int status) {
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(status, text, sizeof text);
@@ -32,7 +30,7 @@ std::string ffmpeg_message(int status) {
 }
 
 FfmpegPtr<AVCodecContext> make_decoder(AVCodecID id, int64_t max_pixels, uint8_t fill) {
-  be_quiet();
+  silence_ffmpeg();
   const AVCodec* codec = avcodec_find_decoder(id);
   if (codec == nullptr) {
     throw NotSupported(str("this FFmpeg library has no decoder for ", avcodec_get_name(id)));

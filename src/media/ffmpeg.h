@@ -37,6 +37,10 @@ FfmpegPtr<T> owned(T* object) {
   return FfmpegPtr<T>(object);
 }
 
+/// FFmpeg writes to stderr unless the whole process is told otherwise: tells it, once. What we have
+/// to say about a file stands in our errors.
+void silence_ffmpeg();
+
 /// FFmpeg's words for a status, on one line.
 std::string ffmpeg_message(int status);
 
