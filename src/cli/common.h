@@ -39,7 +39,7 @@ std::filesystem::path resolve_model(const std::string& model);
 
 /// Help text of a MODEL argument.
 inline constexpr const char* kModelHelp =
-    "a GGUF file, a Hugging Face directory, or a name from `corral list`";
+    "a GGUF file, a Hugging Face directory or one of Meta's, or a name from `corral list`";
 
 /// Adds the precision option: f32 computes with every bit of the weights, bf16 rounds both sides of
 /// matrix products.

@@ -1,6 +1,7 @@
 #include "model/hf_checkpoint.h"
 
-#include <cstring>
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -36,6 +37,62 @@ Tensor get_float(const io::WeightSource& source, const ParameterInfo& info,
   return tensor;
 }
 
+// The parameter of gate (or up) where the file keeps the two apart.
+ParameterInfo half_of(const ParameterInfo& gate_up, std::string_view name) {
+  constexpr std::string_view kFused = "gate_up_proj";
+  ParameterInfo half = gate_up;
+  half.name.replace(half.name.size() - kFused.size(), kFused.size(), name);
+  half.shape = {gate_up.shape[0], gate_up.shape[1], gate_up.shape[2] / 2};
+  return half;
+}
+
+// Parameters of a Hugging Face directory, or of another checkpoint under these names.
+class HfReader final : public ParameterReader {
+ public:
+  HfReader(const io::WeightSource& source, const DevicePtr& device)
+      : source_(source), device_(device) {}
+
+  Tensor tensor(const ParameterInfo& info) override { return get_float(source_, info, device_); }
+  MlpWeights experts(const ParameterInfo& gate_up, const ParameterInfo& down) override {
+    const ParameterInfo gate = half_of(gate_up, "gate_proj");
+    if (!source_.has(name_in(source_, gate.name))) {
+      return ParameterReader::experts(gate_up, down);
+    }
+    const ParameterInfo up = half_of(gate_up, "up_proj");
+    return {stack(gate), stack(up), stack(down)};
+  }
+
+ private:
+  quant::LinearWeight stack(const ParameterInfo& info) {
+    return quant::LinearWeight::in_out(checked(info), 0, info.shape[2]);
+  }
+
+  const io::WeightSource& source_;
+  const DevicePtr& device_;
+};
+
+// gate_up_proj in f32 from a file that keeps the halves apart.
+Tensor joined_halves(const io::WeightSource& source, const ParameterInfo& info,
+                     const DevicePtr& device) {
+  const std::array<Tensor, 2> halves = {
+      to_f32(get_float(source, half_of(info, "gate_proj"), device)),
+      to_f32(get_float(source, half_of(info, "up_proj"), device))};
+  const int64_t F = info.shape[2] / 2;
+  Tensor joined(info.shape, DType::kF32, device);
+  auto* to = joined.mutable_data<float>();
+  for (int64_t row = 0; row < info.shape[0] * info.shape[1]; ++row) {
+    for (const Tensor& half : halves) {
+      to = std::copy_n(half.data<float>() + row * F, F, to);
+    }
+  }
+  return joined;
+}
+
+bool keeps_halves_apart(const io::WeightSource& source, const ParameterInfo& info) {
+  return info.name.ends_with("gate_up_proj") && !source.has(name_in(source, info.name)) &&
+         source.has(half_of(info, "gate_proj").name);
+}
+
 }  // namespace
 
 Config read_hf_config(const std::filesystem::path& dir) {
@@ -46,8 +103,8 @@ Config read_hf_config(const std::filesystem::path& dir) {
 TextWeights hf_weights(const io::WeightSource& source, const Config& config,
                        const DevicePtr& device) {
   try {
-    return arrange_weights(
-        config, [&](const ParameterInfo& info) { return get_float(source, info, device); });
+    HfReader reader(source, device);
+    return arrange_weights(config, reader);
   } catch (const CorruptFile& error) {
     const std::string message = error.what();
     if (message.starts_with(source.origin())) throw;
@@ -59,7 +116,8 @@ std::vector<Tensor> hf_parameters(const io::WeightSource& source, const Config& 
                                   const DevicePtr& device) {
   std::vector<Tensor> parameters;
   for (const ParameterInfo& info : parameter_list(config)) {
-    const Tensor tensor = get_float(source, info, device);
+    const Tensor tensor = keeps_halves_apart(source, info) ? joined_halves(source, info, device)
+                                                           : get_float(source, info, device);
     if (!(tensor.shape() == info.shape)) {
       throw CorruptFile(str(source.origin(), ": tensor ", info.name, " is ", tensor.shape(),
                             ", the config needs ", info.shape));

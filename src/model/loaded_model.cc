@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
+#include "model/meta_checkpoint.h"
 #include "model/vision/vision_checkpoint.h"
 #include "text/tokenizer_files.h"
 
@@ -62,16 +63,19 @@ LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device
           .tensors = file.tensors()};
 }
 
-LoadedModel load_hf(const std::filesystem::path& path, const DevicePtr& device) {
-  const Config config = read_hf_config(path);
-  const auto source = io::open_sharded(path);
-  const auto vision = vision_config(config, (path / "config.json").string());
+// A Hugging Face directory or one of Meta's: the same model under the same names.
+LoadedModel load_folder(const std::filesystem::path& path, const DevicePtr& device) {
+  const bool meta = is_meta_checkpoint(path);
+  const Config config = meta ? read_meta_config(path) : read_hf_config(path);
+  const auto source = meta ? open_meta_checkpoint(path, config) : io::open_sharded(path);
+  const auto vision =
+      vision_config(config, (path / (meta ? "params.json" : "config.json")).string());
   // A text model made from a multimodal one may keep the description without the tower.
   const bool has_tower = vision && source->has(vision_parameter_list(*vision).front().hf.name);
   const bool has_tokenizer = std::filesystem::exists(path / "tokenizer.json") ||
                              std::filesystem::exists(path / "tokenizer.model");
   return {.path = path,
-          .format = "safetensors",
+          .format = meta ? "meta" : "safetensors",
           .model = TextModel(config, hf_weights(*source, config, device)),
           .tokenizer = has_tokenizer ? text::load_tokenizer_files(path) : nullptr,
           .vision = has_tower ? std::make_shared<VisionTower>(
@@ -102,7 +106,7 @@ LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& devic
     throw UsageError(
         str(path.string(), ": a folder has its own image tower: --mmproj is for GGUF"));
   }
-  LoadedModel loaded = folder ? load_hf(path, device) : load_gguf(path, device);
+  LoadedModel loaded = folder ? load_folder(path, device) : load_gguf(path, device);
   if (!folder) loaded.vision = find_vision(loaded, mmproj, device);
   const int64_t vocab_size = loaded.model.config().vocab_size;
   if (loaded.tokenizer && loaded.tokenizer->vocab_size() > vocab_size) {

@@ -15,7 +15,7 @@ namespace corral::model {
 /// A model opened for use: mapped weights, config and, if the files have one, the tokenizer.
 struct LoadedModel {
   std::filesystem::path path;
-  std::string format;  // "gguf" or "safetensors"
+  std::string format;  // "gguf", "safetensors" or "meta"
   TextModel model;
   std::shared_ptr<const text::Tokenizer> tokenizer;  // null when the files hold none
   std::shared_ptr<const VisionTower> vision;         // null when the model does not see
@@ -28,9 +28,10 @@ struct LoadedModel {
   const std::shared_ptr<const VisionTower>& need_vision() const;
 };
 
-/// Opens a GGUF file or a Hugging Face directory, touching only headers. The image tower of a GGUF
-/// model is in a file of its own: `mmproj`, or, when that is empty, the one that find_mmproj finds
-/// and that fits. Throws IoError, CorruptFile.
+/// Opens a GGUF file, a Hugging Face directory or one of Meta's, touching only headers (several
+/// parts of a native checkpoint are merged in memory). The image tower of a GGUF model is in a file
+/// of its own: `mmproj`, or, when that is empty, the one that find_mmproj finds and that fits.
+/// Throws IoError, CorruptFile.
 LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& device,
                        const std::filesystem::path& mmproj = {});
 

@@ -6,9 +6,41 @@
 #include "model/layer_spec.h"
 
 namespace corral::model {
-namespace {
 
 using quant::LinearWeight;
+
+// Hands out the parameters of the list one after another, so that the order is written once.
+class ParameterCursor {
+ public:
+  ParameterCursor(std::vector<ParameterInfo> list, ParameterReader& reader)
+      : list_(std::move(list)), reader_(reader) {}
+
+  Tensor tensor() { return reader_.checked(list_.at(at_++)); }
+  // A leaf stays the leaf it is: to_f32 would take it off the tape.
+  Tensor norm() {
+    const Tensor x = tensor();
+    return x.dtype() == DType::kF32 ? x : to_f32(x);
+  }
+  LinearWeight linear() { return reader_.linear(list_.at(at_++)); }
+  MlpWeights mlp() {
+    MlpWeights mlp;
+    mlp.gate = linear();
+    mlp.up = linear();
+    mlp.down = linear();
+    return mlp;
+  }
+  MlpWeights experts() {
+    const ParameterInfo& gate_up = list_.at(at_++);
+    return reader_.experts(gate_up, list_.at(at_++));
+  }
+
+ private:
+  std::vector<ParameterInfo> list_;
+  ParameterReader& reader_;
+  size_t at_ = 0;
+};
+
+namespace {
 
 // Walks the parameters of one layer, in the order of its computation.
 void append_layer(const Config& c, int64_t layer, const std::string& root,
@@ -43,63 +75,22 @@ void append_layer(const Config& c, int64_t layer, const std::string& root,
   }
 }
 
-// Hands out the tensors of the list one after another, so that the order is written once.
-class Cursor {
- public:
-  Cursor(std::vector<ParameterInfo> list, const std::function<Tensor(const ParameterInfo&)>& get)
-      : list_(std::move(list)), get_(get) {}
-
-  Tensor next() {
-    const ParameterInfo& info = list_.at(at_++);
-    Tensor tensor = get_(info);
-    if (!(tensor.shape() == info.shape)) {
-      throw CorruptFile(
-          str("tensor ", info.name, " is ", tensor.shape(), ", the config needs ", info.shape));
-    }
-    // A leaf stays the leaf it is: to_f32 would take it off the tape.
-    const bool widen = info.role == Role::kNorm && tensor.dtype() != DType::kF32;
-    return widen ? to_f32(tensor) : tensor;
-  }
-  LinearWeight linear() { return LinearWeight::out_in(next()); }
-
- private:
-  std::vector<ParameterInfo> list_;
-  const std::function<Tensor(const ParameterInfo&)>& get_;
-  size_t at_ = 0;
-};
-
-MlpWeights read_mlp(Cursor& cursor) {
-  MlpWeights mlp;
-  mlp.gate = cursor.linear();
-  mlp.up = cursor.linear();
-  mlp.down = cursor.linear();
-  return mlp;
-}
-
-// gate_up_proj [E, D, 2F] holds gate in its first F columns; down_proj is [E, F, D].
-MlpWeights read_experts(Cursor& cursor, int64_t D, int64_t F) {
-  const Tensor gate_up = cursor.next();
-  const Tensor down = cursor.next();
-  return {LinearWeight::in_out(gate_up, 0, F), LinearWeight::in_out(gate_up, F, F),
-          LinearWeight::in_out(down, 0, D)};
-}
-
-LayerWeights read_layer(Cursor& cursor, const Config& c, int64_t layer) {
+LayerWeights read_layer(ParameterCursor& cursor, const Config& c, int64_t layer) {
   LayerWeights weights;
-  weights.attention_norm = cursor.next();
+  weights.attention_norm = cursor.norm();
   weights.attention.q = cursor.linear();
   weights.attention.k = cursor.linear();
   weights.attention.v = cursor.linear();
   weights.attention.o = cursor.linear();
-  weights.mlp_norm = cursor.next();
+  weights.mlp_norm = cursor.norm();
   if (c.is_moe(layer)) {
     MoeWeights moe;
     moe.router = cursor.linear();
-    moe.experts = read_experts(cursor, c.hidden_size, c.intermediate_size);
-    moe.shared = read_mlp(cursor);
+    moe.experts = cursor.experts();
+    moe.shared = cursor.mlp();
     weights.moe = moe;
   } else {
-    weights.dense = read_mlp(cursor);
+    weights.dense = cursor.mlp();
   }
   return weights;
 }
@@ -119,18 +110,51 @@ std::vector<ParameterInfo> parameter_list(const Config& c) {
   return list;
 }
 
-TextWeights arrange_weights(const Config& config,
-                            const std::function<Tensor(const ParameterInfo&)>& get) {
-  Cursor cursor(parameter_list(config), get);
+Tensor ParameterReader::checked(const ParameterInfo& info) {
+  Tensor found = tensor(info);
+  if (!(found.shape() == info.shape)) {
+    throw CorruptFile(
+        str("tensor ", info.name, " is ", found.shape(), ", the config needs ", info.shape));
+  }
+  return found;
+}
+
+LinearWeight ParameterReader::linear(const ParameterInfo& info) {
+  return LinearWeight::out_in(checked(info));
+}
+
+MlpWeights ParameterReader::experts(const ParameterInfo& gate_up, const ParameterInfo& down) {
+  const Tensor both = checked(gate_up);
+  const int64_t F = gate_up.shape[2] / 2;
+  return {LinearWeight::in_out(both, 0, F), LinearWeight::in_out(both, F, F),
+          LinearWeight::in_out(checked(down), 0, down.shape[2])};
+}
+
+TextWeights arrange_weights(const Config& config, ParameterReader& reader) {
+  ParameterCursor cursor(parameter_list(config), reader);
   TextWeights weights;
-  weights.embedding = cursor.next();
+  weights.embedding = cursor.tensor();
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     weights.layers.push_back(read_layer(cursor, config, i));
   }
-  weights.final_norm = cursor.next();
+  weights.final_norm = cursor.norm();
   weights.readout =
       config.tie_word_embeddings ? LinearWeight::out_in(weights.embedding) : cursor.linear();
   return weights;
+}
+
+TextWeights arrange_weights(const Config& config,
+                            const std::function<Tensor(const ParameterInfo&)>& get) {
+  class FromFunction final : public ParameterReader {
+   public:
+    explicit FromFunction(const std::function<Tensor(const ParameterInfo&)>& get) : get_(get) {}
+    Tensor tensor(const ParameterInfo& info) override { return get_(info); }
+
+   private:
+    const std::function<Tensor(const ParameterInfo&)>& get_;
+  };
+  FromFunction reader(get);
+  return arrange_weights(config, reader);
 }
 
 ParameterCount count_parameters(const Config& config) {

@@ -79,8 +79,31 @@ struct ParameterInfo {
 /// initialising and counting walk.
 std::vector<ParameterInfo> parameter_list(const Config& config);
 
-/// Arranges Hugging Face tensors as TextWeights. get(info) returns the tensor of that name in any
-/// float dtype; its shape is checked (CorruptFile naming the tensor). Norms are widened to f32.
+/// Where arrange_weights() gets the parameters of a checkpoint from. Files that keep a parameter in
+/// another form than parameter_list() says (quantized, routed experts apart) override more than
+/// tensor().
+class ParameterReader {
+ public:
+  virtual ~ParameterReader() = default;
+
+  /// The tensor of that name in any float dtype; arrange_weights() checks its shape.
+  virtual Tensor tensor(const ParameterInfo& info) = 0;
+  /// The matrix [out, in] of that name; by default from the tensor.
+  virtual quant::LinearWeight linear(const ParameterInfo& info);
+  /// The routed experts; by default gate and up from gate_up_proj [E, D, 2F], of which gate is the
+  /// first F columns, and down_proj [E, F, D].
+  virtual MlpWeights experts(const ParameterInfo& gate_up, const ParameterInfo& down);
+
+ protected:
+  /// tensor(info); throws CorruptFile naming the parameter when the shape is another.
+  Tensor checked(const ParameterInfo& info);
+  friend class ParameterCursor;
+};
+
+/// Arranges Hugging Face tensors as TextWeights. Throws CorruptFile naming a tensor whose shape is
+/// not the config's. Norms are widened to f32.
+TextWeights arrange_weights(const Config& config, ParameterReader& reader);
+/// The same from a function that returns the tensor of a parameter.
 TextWeights arrange_weights(const Config& config,
                             const std::function<Tensor(const ParameterInfo&)>& get);
 
