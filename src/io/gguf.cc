@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iomanip>
 #include <limits>
+#include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -56,27 +59,106 @@ std::optional<int64_t> load_integer(GgufType type, const std::byte* at) {
   return std::nullopt;
 }
 
+constexpr const char* kSplitCount = "split.count";
+constexpr const char* kSplitNumber = "split.no";
+constexpr const char* kSplitTensors = "split.tensors.count";
+
+/// The names that the parts of a split model have: NAME-00001-of-00003.gguf, ...
+struct SplitName {
+  std::filesystem::path folder;
+  std::string stem;
+  int64_t count;
+
+  std::string suffix(int64_t part) const {
+    std::ostringstream text;
+    text << '-' << std::setfill('0') << std::setw(5) << part + 1 << "-of-" << std::setw(5) << count
+         << ".gguf";
+    return std::move(text).str();
+  }
+  std::filesystem::path part(int64_t index) const { return folder / (stem + suffix(index)); }
+};
+
+/// From the path of one of the parts.
+SplitName split_name(const std::filesystem::path& path, int64_t count) {
+  SplitName name{path.parent_path(), {}, count};
+  const std::string file = path.filename().string();
+  const size_t length = name.suffix(0).size();
+  if (file.size() > length) {
+    name.stem = file.substr(0, file.size() - length);
+    const std::string digits = file.substr(name.stem.size() + 1, 5);
+    const bool number = digits.find_first_not_of("0123456789") == digits.npos;
+    if (number && file == name.stem + name.suffix(std::stol(digits) - 1)) return name;
+  }
+  throw CorruptFile(str(path.string(), ": is one of ", count,
+                        " parts of a split model, but is not named NAME", name.suffix(0),
+                        " or the like: give the parts their names back"));
+}
+
 }  // namespace
 
-GgufFile::GgufFile(const std::filesystem::path& path) : GgufFile(MappedFile::open(path)) {}
+GgufFile::Part GgufFile::open_part(const std::filesystem::path& path) {
+  std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  GgufHeader header = parse_gguf(file->bytes(), path.string());
+  return {std::move(file), std::move(header)};
+}
 
-GgufFile::GgufFile(const std::shared_ptr<const MappedFile>& file)
-    : GgufFile(file, parse_gguf(file->bytes(), file->path().string())) {}
+std::vector<GgufFile::Part> GgufFile::open_parts(const std::filesystem::path& path) {
+  std::vector<Part> parts;
+  parts.push_back(open_part(path));
+  const GgufFile opened({parts.front()});
+  const int64_t count = opened.find_uint(kSplitCount).value_or(0);
+  if (count <= 1) return parts;
+  const SplitName name = split_name(path, count);
+  parts.clear();
+  size_t tensors = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto part_path = name.part(i);
+    std::error_code ignored;
+    if (!std::filesystem::exists(part_path, ignored)) {
+      throw IoError(str(part_path.string(), ": missing, but ", path.filename().string(),
+                        " says that", " it is part ", i + 1, " of ", count,
+                        ": the download is not complete"));
+    }
+    parts.push_back(open_part(part_path));
+    const GgufFile part({parts.back()});
+    if (part.get_uint(kSplitCount) != count || part.get_uint(kSplitNumber) != i) {
+      throw CorruptFile(str(part.origin(), ": says that it is part ",
+                            part.get_uint(kSplitNumber) + 1, " of ", part.get_uint(kSplitCount),
+                            ", its name says ", i + 1, " of ", count));
+    }
+    tensors += part.tensors().size();
+  }
+  const auto expected = opened.find_uint(kSplitTensors);
+  if (expected && *expected != static_cast<int64_t>(tensors)) {
+    throw CorruptFile(str(path.string(), ": the ", count, " parts hold ", tensors,
+                          " tensors, the header says ", *expected));
+  }
+  return parts;
+}
 
-GgufFile::GgufFile(std::shared_ptr<const MappedFile> file, GgufHeader header)
-    : WeightSource(file->path().string(), std::move(header.tensors)),
-      file_(std::move(file)),
-      version_(header.version),
-      alignment_bytes_(header.alignment_bytes),
-      metadata_(std::move(header.metadata)) {
-  if (const int64_t parts = find_uint("split.count").value_or(0); parts > 1) {
-    throw NotSupported(str(origin(), ": is one of ", parts,
-                           " parts of a split model: merge them with llama-gguf-split --merge"));
+GgufFile::GgufFile(const std::filesystem::path& path) : GgufFile(open_parts(path)) {}
+
+GgufFile::GgufFile(std::vector<Part> parts)
+    : WeightSource(parts.front().file->path().string(), tensors_of(parts)),
+      version_(parts.front().header.version),
+      alignment_bytes_(parts.front().header.alignment_bytes),
+      metadata_(std::move(parts.front().header.metadata)) {
+  for (Part& part : parts) {
+    file_of_.insert(file_of_.end(), part.header.tensors.size(), files_.size());
+    files_.push_back(std::move(part.file));
   }
 }
 
+std::vector<TensorInfo> GgufFile::tensors_of(const std::vector<Part>& parts) {
+  std::vector<TensorInfo> tensors;
+  for (const Part& part : parts) {
+    tensors.insert(tensors.end(), part.header.tensors.begin(), part.header.tensors.end());
+  }
+  return tensors;
+}
+
 Tensor GgufFile::read(size_t index, const DevicePtr& device) const {
-  return map_tensor(file_, tensors()[index], device);
+  return map_tensor(files_[file_of_[index]], tensors()[index], device);
 }
 
 std::string GgufFile::file_type_name() const {

@@ -13,16 +13,19 @@
 
 namespace corral::io {
 
-/// A GGUF file, version 2 or 3 (docs/formats/gguf.md). Shapes are ours, outermost axis first: what
-/// ggml calls [columns, rows, experts] is [experts, rows, columns] here.
+/// A GGUF file, version 2 or 3, or a model split over several of them (docs/formats/gguf.md).
+/// Shapes are ours, outermost axis first: what ggml calls [columns, rows, experts] is [experts,
+/// rows, columns] here.
 ///
 /// Metadata getters come in pairs: find_x() is empty when the key is absent, get_x() throws
 /// CorruptFile then. Both throw CorruptFile, naming file and key, when the value has another type
 /// or does not fit. Strings are views into the file and live as long as this object.
 class GgufFile final : public WeightSource {
  public:
-  /// Reads the header. Throws IoError, CorruptFile, and NotSupported for what Corral does not read:
-  /// big-endian files, other versions, models split over several files.
+  /// Reads the header. Any part of a split model (NAME-00001-of-00003.gguf) opens all of it: the
+  /// metadata is that of the first part, the tensors are those of all. Throws IoError naming a part
+  /// that is missing, CorruptFile, and NotSupported for what Corral does not read: big-endian files
+  /// and other versions.
   explicit GgufFile(const std::filesystem::path& path);
 
   int64_t version() const { return version_; }
@@ -62,8 +65,14 @@ class GgufFile final : public WeightSource {
   std::vector<float> get_floats(std::string_view key) const;
 
  private:
-  explicit GgufFile(const std::shared_ptr<const MappedFile>& file);
-  GgufFile(std::shared_ptr<const MappedFile> file, GgufHeader header);
+  struct Part {
+    std::shared_ptr<const MappedFile> file;
+    GgufHeader header;
+  };
+  static Part open_part(const std::filesystem::path& path);
+  static std::vector<Part> open_parts(const std::filesystem::path& path);
+  static std::vector<TensorInfo> tensors_of(const std::vector<Part>& parts);
+  explicit GgufFile(std::vector<Part> parts);
   Tensor read(size_t index, const DevicePtr& device) const override;
   const GgufEntry* find_array(std::string_view key) const;
   [[noreturn]] void fail_missing(std::string_view key) const;
@@ -71,7 +80,8 @@ class GgufFile final : public WeightSource {
   template <class T>
   T required(std::optional<T> value, std::string_view key) const;
 
-  std::shared_ptr<const MappedFile> file_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::vector<size_t> file_of_;  // of each tensor
   int64_t version_;
   int64_t alignment_bytes_;
   std::vector<GgufEntry> metadata_;

@@ -286,13 +286,5 @@ TEST(GgufHostile, EmptyTensorsAreHarmless) {
   EXPECT_EQ(GgufFile(path).get("x", test_device()).numel(), 0);
 }
 
-TEST(GgufHostile, PartsOfASplitModelSayHowToMergeThem) {
-  const TempDir dir;
-  const auto path = dir.path() / "part.gguf";
-  write_plain(path, header(0, 1).string("split.count").u32(2).raw(std::string("\3\0", 2)).text());
-  EXPECT_THAT(message_of<NotSupported>(path.string(), [&] { GgufFile{path}; }),
-              HasSubstr("one of 3 parts"));
-}
-
 }  // namespace
 }  // namespace corral::io
