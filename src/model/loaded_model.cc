@@ -68,8 +68,11 @@ LoadedModel load_folder(const std::filesystem::path& path, const DevicePtr& devi
   const bool meta = is_meta_checkpoint(path);
   const Config config = meta ? read_meta_config(path) : read_hf_config(path);
   const auto source = meta ? open_meta_checkpoint(path, config) : io::open_sharded(path);
+  // params.json names no image token, and only Llama 4's own vocabulary has a known one.
+  const bool sees = !meta || config.multimodal_json.find("image_token_index") != std::string::npos;
   const auto vision =
-      vision_config(config, (path / (meta ? "params.json" : "config.json")).string());
+      sees ? vision_config(config, (path / (meta ? "params.json" : "config.json")).string())
+           : std::nullopt;
   // A text model made from a multimodal one may keep the description without the tower.
   const bool has_tower = vision && source->has(vision_parameter_list(*vision).front().hf.name);
   const bool has_tokenizer = std::filesystem::exists(path / "tokenizer.json") ||

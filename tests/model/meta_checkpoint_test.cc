@@ -289,6 +289,7 @@ TEST_P(MetaGoldens, HaveTheTensorsAndLogitsOfTheHuggingFaceForm) {
   EXPECT_GT(vision, 40);
   EXPECT_TRUE(same_bits(logits_of(TextModel(config, hf_weights(*meta, config, device))),
                         logits_of(TextModel(expected, hf_weights(*hf, expected, device)))));
+  EXPECT_EQ(load_model(meta_dir, device).format, "meta");
   // What params.json cannot say.
   for (Config* c : {&config, &expected}) {
     c->max_position_embeddings = 4096;
