@@ -32,6 +32,8 @@ constexpr int64_t kRowUnits = kDepth + 16;  // row stride of packed A: not a pow
 constexpr int64_t kBlockRows = 8 * 12;      // rows of A in a block
 constexpr int64_t kBlockColumns = 1024;     // columns of B in a block when A has several
 
+constexpr int64_t kMostAheadBytes = 3 << 17;  // of B: what the level-2 cache has room for
+
 /// Where the chains of a tile begin: in C, or in zeros that all rows share.
 struct Start {
   const float* at;
@@ -52,18 +54,75 @@ struct InStrips {
   static constexpr int64_t kTile = kDepth * kTileRows + kLanes;
 };
 
+/// Brings what the next blocks are packed from into the level-2 cache, a line for every unit that a
+/// tile multiplies: a burst of them would stop the tile until memory has answered.
+class Ahead {
+ public:
+  /// Lines to read after those added before; at most twice.
+  void add(const Lines& lines) {
+    if (lines.rows > 0 && lines.lines_each > 0) runs_[count_++] = lines;
+    if (count_ == 1 && run_ == 0) next_run();
+  }
+
+  void fetch() {
+    __builtin_prefetch(at_, 0, 2);
+    at_ += step_bytes_;
+    if (--left_ == 0) next_row();
+  }
+
+ private:
+  static constexpr int64_t kForever = int64_t{1} << 62;
+
+  void next_row() {
+    if (--rows_ == 0) return next_run();
+    row_ += stride_bytes_;
+    at_ = row_;
+    left_ = each_;
+  }
+  void next_run() {
+    if (run_ == count_) {  // the last line again and again costs nothing
+      at_ -= step_bytes_;
+      step_bytes_ = 0;
+      left_ = kForever;
+      return;
+    }
+    const Lines& lines = runs_[run_++];
+    at_ = row_ = lines.at;
+    rows_ = lines.rows;
+    stride_bytes_ = lines.stride_bytes;
+    left_ = each_ = lines.lines_each;
+    step_bytes_ = kLineBytes;
+  }
+
+  const char* at_ = reinterpret_cast<const char*>(kZeros);
+  int64_t left_ = kForever;
+  int64_t step_bytes_ = 0;
+  const char* row_ = nullptr;
+  int64_t rows_ = 0;
+  int64_t stride_bytes_ = 0;
+  int64_t each_ = 0;
+  Lines runs_[2] = {};
+  int count_ = 0;
+  int run_ = 0;
+};
+
 /// C[R, V vectors] of one tile.
 template <class Math, class Layout, int R, int V>
 void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, float* c,
-          int64_t c_stride) {
+          int64_t c_stride, Ahead& ahead) {
   F32 sum[static_cast<size_t>(R)][static_cast<size_t>(V)];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sum[r][v] = load(start.at + v * kLanes);
+    for (int v = 0; v < V; ++v) {
+      sum[r][v] = load(start.at + v * kLanes);
+      // By the time of the stores their lines are there: stores that miss wait for one another.
+      __builtin_prefetch(c + r * c_stride + v * kLanes, 1, 3);
+    }
     start.at += start.stride;
   }
   for (int64_t u = 0; u < units; ++u) {
+    ahead.fetch();
     U32 b_row[static_cast<size_t>(V)];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) b_row[v] = load<U32>(b + (u * V + v) * kLanes);
@@ -83,7 +142,7 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, floa
 }
 
 using Tile = void (*)(const uint32_t* a, const uint32_t* b, int64_t units, Start start, float* c,
-                      int64_t c_stride);
+                      int64_t c_stride, Ahead& ahead);
 
 /// The tile of `rows` rows, 1 to kTileRows.
 template <class Math, class Layout, int V, int R = kTileRows>
@@ -97,7 +156,7 @@ Tile tile_of(int64_t rows) {
 /// A tile that C does not hold whole or not in rows: computed aside.
 template <class Math, class Layout, int V>
 void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units, int64_t row,
-               int64_t col, int64_t rows, bool from_c) {
+               int64_t col, int64_t rows, bool from_c, Ahead& ahead) {
   float aside[kTileRows * kPanelColumns] = {};
   const int64_t cols = min(int64_t{V} * kLanes, p.n - col);
   float* c = p.c + row * p.c_row_stride + col * p.c_col_stride;
@@ -108,7 +167,7 @@ void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t uni
       }
     }
   }
-  tile_of<Math, Layout, V>(rows)(a, b, units, {aside, kPanelColumns}, aside, kPanelColumns);
+  tile_of<Math, Layout, V>(rows)(a, b, units, {aside, kPanelColumns}, aside, kPanelColumns, ahead);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t j = 0; j < cols; ++j) {
       c[r * p.c_row_stride + j * p.c_col_stride] = aside[r * kPanelColumns + j];
@@ -119,13 +178,13 @@ void edge_tile(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t uni
 /// Rows [row, row + rows) of C times the V vectors of columns from col, for one block of k.
 template <class Math, class Layout, int V>
 void panel_times_rows(const Piece& p, const uint32_t* a, const uint32_t* b, int64_t units,
-                      int64_t row, int64_t col, int64_t rows, bool from_c) {
+                      int64_t row, int64_t col, int64_t rows, bool from_c, Ahead& ahead) {
   if (p.c_col_stride == 1 && col + V * kLanes <= p.n) {
     float* c = p.c + row * p.c_row_stride + col;
     const Start start = from_c ? Start{c, p.c_row_stride} : Start{kZeros, 0};
-    tile_of<Math, Layout, V>(rows)(a, b, units, start, c, p.c_row_stride);
+    tile_of<Math, Layout, V>(rows)(a, b, units, start, c, p.c_row_stride, ahead);
   } else {
-    edge_tile<Math, Layout, V>(p, a, b, units, row, col, rows, from_c);
+    edge_tile<Math, Layout, V>(p, a, b, units, row, col, rows, from_c, ahead);
   }
 }
 
@@ -138,39 +197,6 @@ struct Block {
   int64_t units;
 };
 
-/// Brings a block of a matrix into the level-2 cache, a few lines at a time between tiles: a block
-/// of A comes from memory while the one before it is being multiplied.
-class Ahead {
- public:
-  Ahead() = default;
-  template <class Reader>
-  Ahead(const Reader& from, const Block& block, int64_t tiles)
-      : memory_(from.memory(block.row, block.rows, block.first, block.units)),
-        lines_(memory_.rows * memory_.lines_each / max(tiles, 1) + 1) {}
-
-  /// A tile's share.
-  void fetch() {
-    for (int64_t i = 0; i < lines_ && row_ < memory_.rows; ++i) {
-      __builtin_prefetch(memory_.at + row_ * memory_.stride_bytes + line_ * kLineBytes, 0, 2);
-      if (++line_ == memory_.lines_each) {
-        line_ = 0;
-        ++row_;
-      }
-    }
-  }
-
- private:
-  Lines memory_{};
-  int64_t lines_ = 0;
-  int64_t row_ = 0;
-  int64_t line_ = 0;
-};
-
-int64_t tile_count(const Block& block) {
-  return ((block.rows + kTileRows - 1) / kTileRows) *
-         ((block.cols + kPanelColumns - 1) / kPanelColumns);
-}
-
 /// One block of C from packed A and packed panels of B.
 template <class Math, class Layout>
 void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b,
@@ -182,13 +208,12 @@ void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const
     const uint32_t* strip = a + r / kTileRows * Layout::kTile;
     for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
       const uint32_t* panel = b + j * depth;
-      ahead.fetch();
       if (block.cols - j > kLanes) {
         panel_times_rows<Math, Layout, 2>(p, strip, panel, block.units, block.row + r,
-                                          block.col + j, rows, from_c);
+                                          block.col + j, rows, from_c, ahead);
       } else {
         panel_times_rows<Math, Layout, 1>(p, strip, panel, block.units, block.row + r,
-                                          block.col + j, rows, from_c);
+                                          block.col + j, rows, from_c, ahead);
       }
     }
   }
@@ -218,16 +243,35 @@ int64_t packed_a_units(int64_t m) {
   return tiles * max(InRows::kTile, InStrips::kTile);
 }
 
-/// Makes `block` the block of A after it; false when it was the last.
-bool next_block(const Piece& p, int64_t units, Block& block) {
-  block.row += kBlockRows;
-  if (block.row >= p.m) {
-    block.row = 0;
-    if (block.col + block.cols >= p.n) block.first += kDepth;
+/// Reads ahead what is packed after `block`: the next block of A and a share of the next of B, that
+/// of this block's rows.
+template <class ReaderA, class ReaderB>
+Ahead ahead_of(const Piece& p, const ReaderA& a, const ReaderB& b, const Block& block,
+               int64_t columns, int64_t units) {
+  Ahead ahead;
+  int64_t next_col = block.col + columns;
+  int64_t next_first = block.first;  // of B
+  if (next_col >= p.n) {
+    next_col = 0;
+    next_first += kDepth;
   }
-  block.rows = min(kBlockRows, p.m - block.row);
-  block.units = min(kDepth, units - block.first);
-  return block.first < units;
+  const bool last_rows = block.row + block.rows >= p.m;
+  const int64_t row = last_rows ? 0 : block.row + kBlockRows;
+  const int64_t first = last_rows ? next_first : block.first;
+  const bool packed_already = p.m <= kBlockRows && first == block.first;
+  if (first < units && !packed_already) {
+    ahead.add(a.memory(row, min(kBlockRows, p.m - row), first, min(kDepth, units - first)));
+  }
+  if (next_first >= units) return ahead;
+  Lines lines =
+      b.memory(next_col, min(columns, p.n - next_col), next_first, min(kDepth, units - next_first));
+  if (lines.rows * lines.lines_each * kLineBytes > kMostAheadBytes) return ahead;
+  const int64_t begin = lines.rows * block.row / p.m;
+  const int64_t end = lines.rows * (block.row + block.rows) / p.m;
+  lines.at += begin * lines.stride_bytes;
+  lines.rows = end - begin;
+  ahead.add(lines);
+  return ahead;
 }
 
 template <class Math, class EA, class EB>
@@ -257,9 +301,7 @@ void multiply_as(const Piece& p, std::byte* scratch) {
       for (block.row = 0; block.row < p.m; block.row += kBlockRows) {
         block.rows = min(kBlockRows, p.m - block.row);
         if (!one_block) pack_a(a_from, block, a);
-        Ahead ahead;
-        Block next = block;
-        if (next_block(p, units, next)) ahead = Ahead(a_from, next, tile_count(block));
+        Ahead ahead = ahead_of(p, a_from, b_from, block, columns, units);
         if (in_rows) {
           multiply_block<Math, InRows>(p, block, a, b, ahead);
         } else {

@@ -283,6 +283,16 @@ class UnitReader {
     return Math::from_floats(values);
   }
 
+  /// Neither rows nor k end in these units, and rows lie beside each other.
+  bool inside(int64_t row, int64_t rows, int64_t unit, int64_t units) const {
+    return row_stride_ == 1 && row + rows <= rows_ && (unit + units) * Math::kPerUnit <= k_total_;
+  }
+  /// across_rows() of units that are inside().
+  U32 across_inside(int64_t row, int64_t unit) const {
+    return Math::template across_rows<E>(data_ + row + unit * Math::kPerUnit * k_stride_,
+                                         k_stride_);
+  }
+
   /// One unit of rows [row, row + kLanes).
   U32 across_rows(int64_t row, int64_t unit) const {
     const int64_t k = unit * Math::kPerUnit;
@@ -326,14 +336,21 @@ void pack_rows(const Reader& from, int64_t row0, int64_t rows, int64_t first, in
 }
 
 /// to[strip][unit][row]: strips of `height` rows, at most kLanes, `stride` units apart and with
-/// room for kLanes units behind the last.
+/// room for kLanes units behind the last. Strip by strip: stores that follow one another in memory
+/// are what the level-1 cache takes without waiting.
 template <class Reader>
 void pack_strips(const Reader& from, int64_t row0, int64_t rows, int64_t first, int64_t units,
                  int64_t height, int64_t stride, uint32_t* to) {
-  for (int64_t u = 0; u < units; ++u) {
+  for (int64_t r = 0; r < rows; r += height, to += stride) {
     // Each store writes kLanes units; those behind the strip's height are overwritten by the next.
-    for (int64_t r = 0, at = u * height; r < rows; r += height, at += stride) {
-      simd::CORRAL_ISA::store(to + at, from.across_rows(row0 + r, first + u));
+    if (from.inside(row0 + r, kLanes, first, units)) {
+      for (int64_t u = 0; u < units; ++u) {
+        simd::CORRAL_ISA::store(to + u * height, from.across_inside(row0 + r, first + u));
+      }
+    } else {
+      for (int64_t u = 0; u < units; ++u) {
+        simd::CORRAL_ISA::store(to + u * height, from.across_rows(row0 + r, first + u));
+      }
     }
   }
 }
@@ -344,6 +361,14 @@ template <class Reader>
 void pack_panel(const Reader& from, int64_t row0, int64_t vectors, int64_t first, int64_t units,
                 uint32_t* to) {
   const int64_t width = vectors * kLanes;
+  if (!from.k_contiguous() && vectors == 2 && from.inside(row0, width, first, units)) {
+    for (int64_t u = 0; u < units; ++u) {
+      simd::CORRAL_ISA::store(to + u * width, from.across_inside(row0, first + u));
+      simd::CORRAL_ISA::store(to + u * width + kLanes,
+                              from.across_inside(row0 + kLanes, first + u));
+    }
+    return;
+  }
   for (int64_t v = 0; v < vectors; ++v) {
     const int64_t row = row0 + v * kLanes;
     uint32_t* column = to + v * kLanes;
