@@ -91,7 +91,7 @@ void set_peer_threads(int64_t threads) {
   if (set != nullptr) set(static_cast<int>(threads));
 }
 
-// The same product by oneDNN: sgemm, or its matmul primitive on bf16 copies of x and W.
+// The same product by oneDNN: sgemm, or its matmul primitive on bf16 copies of the operands.
 template <Kind kind>
 void peer_sgemm(benchmark::State& state) {
   const int64_t T = state.range(0);
@@ -115,6 +115,16 @@ void peer_sgemm(benchmark::State& state) {
   report_operations(state, 2.0 * static_cast<double>(T * K * N), Precision::kF32, state.range(3));
 }
 
+// A row-major matrix of this many rows and columns, or the same memory read as its transpose.
+dnnl::memory::desc bf16_matrix(int64_t rows, int64_t cols, bool transposed) {
+  using dnnl::memory;
+  return {{rows, cols},
+          memory::data_type::bf16,
+          transposed ? memory::format_tag::ba : memory::format_tag::ab};
+}
+
+// Operands are bf16 already: rounding them, which ours does as it packs, is not in the peer's time.
+template <Kind kind>
 void peer_bf16(benchmark::State& state) {
   using dnnl::memory;
   const int64_t T = state.range(0);
@@ -123,20 +133,32 @@ void peer_bf16(benchmark::State& state) {
   set_peer_threads(state.range(3));
   Tensor x = test::to_dtype(test::randn({T, K}, 1), DType::kBF16);
   Tensor w = test::to_dtype(test::randn({N, K}, 2), DType::kBF16);
-  Tensor y({T, N}, DType::kF32, x.device());
+  Tensor dy = test::to_dtype(test::randn({T, N}, 3), DType::kBF16);
+  const int64_t rows = kind == Kind::kWeightGradient ? N : T;
+  const int64_t cols = kind == Kind::kForward ? N : K;
+  const int64_t depth = kind == Kind::kForward ? K : kind == Kind::kInputGradient ? N : T;
+  Tensor y = Tensor::zeros({rows, cols}, DType::kF32, x.device());
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
-  const memory::desc x_desc({T, K}, memory::data_type::bf16, memory::format_tag::ab);
-  const memory::desc w_desc({K, N}, memory::data_type::bf16, memory::format_tag::ba);
-  const memory::desc y_desc({T, N}, memory::data_type::f32, memory::format_tag::ab);
+  const memory::desc a_desc = bf16_matrix(rows, depth, kind == Kind::kWeightGradient);
+  const memory::desc b_desc = bf16_matrix(depth, cols, kind == Kind::kForward);
+  const memory::desc y_desc({rows, cols}, memory::data_type::f32, memory::format_tag::ab);
+  dnnl::primitive_attr attributes;
+  if (kind == Kind::kWeightGradient) {
+    dnnl::post_ops accumulate;
+    accumulate.append_sum();
+    attributes.set_post_ops(accumulate);
+  }
   const dnnl::matmul product(
-      dnnl::matmul::primitive_desc(dnnl::matmul::desc(x_desc, w_desc, y_desc), engine));
-  memory x_memory(x_desc, engine, x.mutable_data<std::byte>());
-  memory w_memory(w_desc, engine, w.mutable_data<std::byte>());
+      dnnl::matmul::primitive_desc(dnnl::matmul::desc(a_desc, b_desc, y_desc), attributes, engine));
+  Tensor& a = kind == Kind::kForward ? x : dy;
+  Tensor& b = kind == Kind::kWeightGradient ? x : w;
+  memory a_memory(a_desc, engine, a.mutable_data<std::byte>());
+  memory b_memory(b_desc, engine, b.mutable_data<std::byte>());
   memory y_memory(y_desc, engine, y.mutable_data<std::byte>());
   for (auto _ : state) {
     product.execute(
-        stream, {{DNNL_ARG_SRC, x_memory}, {DNNL_ARG_WEIGHTS, w_memory}, {DNNL_ARG_DST, y_memory}});
+        stream, {{DNNL_ARG_SRC, a_memory}, {DNNL_ARG_WEIGHTS, b_memory}, {DNNL_ARG_DST, y_memory}});
     stream.wait();
   }
   report_operations(state, 2.0 * static_cast<double>(T * K * N), Precision::kBF16, state.range(3));
@@ -147,9 +169,11 @@ void training_shapes(benchmark::internal::Benchmark* b) {
     for (const auto& [K, N] : std::vector<std::pair<int64_t, int64_t>>{{160, 160},
                                                                        {160, 256},
                                                                        {256, 160},
-                                                                       {512, 512},
+                                                                       {320, 512},
+                                                                       {512, 320},
                                                                        {1024, 1024},
                                                                        {2048, 2048},
+                                                                       {5120, 5120},
                                                                        {160, 4096}}) {
       b->Args({4096, K, N, threads});
     }
@@ -170,9 +194,11 @@ void decode_shapes(benchmark::internal::Benchmark* b) {
 }
 
 BENCHMARK(training_product<Kind::kForward, Precision::kBF16>)->Apply(training_shapes);
+BENCHMARK(peer_bf16<Kind::kForward>)->Apply(training_shapes);
 BENCHMARK(training_product<Kind::kInputGradient, Precision::kBF16>)->Apply(training_shapes);
+BENCHMARK(peer_bf16<Kind::kInputGradient>)->Apply(training_shapes);
 BENCHMARK(training_product<Kind::kWeightGradient, Precision::kBF16>)->Apply(training_shapes);
-BENCHMARK(peer_bf16)->Apply(training_shapes);
+BENCHMARK(peer_bf16<Kind::kWeightGradient>)->Apply(training_shapes);
 BENCHMARK(training_product<Kind::kForward, Precision::kF32>)->Apply(training_shapes);
 BENCHMARK(peer_sgemm<Kind::kForward>)->Apply(training_shapes);
 BENCHMARK(training_product<Kind::kInputGradient, Precision::kF32>)->Apply(training_shapes);
