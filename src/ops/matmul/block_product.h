@@ -3,13 +3,12 @@
 #include <span>
 
 #include "ops/matmul/matmul.h"
-#include "ops/matmul/matmul_kernel.h"
 
 namespace corral::ops {
 
-/// The products of matmul() whose B is of any block type: strips of rows of B are dequantized and
-/// multiplied as f32 by `kernel`, so an element has the bits of the f32 product with the
-/// dequantized matrix. Throws NotSupported unless A is f32 and rows of both lie along k.
-void block_matmul(Device& device, const MatmulKernel& kernel, std::span<const Product> products);
+/// The products of matmul() whose B is in blocks. Rows of A are quantized to bytes (their largest
+/// value is kept to 1/254), so a product is exact integers between scales (block_kernel.h). Every
+/// element's bits depend on its rows of A and B alone. Products that share A quantize it once.
+void block_matmul(Device& device, std::span<const Product> products);
 
 }  // namespace corral::ops

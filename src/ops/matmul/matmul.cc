@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "ops/matmul/block_product.h"
 #include "ops/matmul/matmul_kernel.h"
-#include "ops/matmul/q8_0_product.h"
 #include "ops/matmul/scratch.h"
 #include "simd/isa.h"
 
@@ -155,11 +154,8 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
     check(p);
     total += work_of(p);
   }
-  if (!products.empty() && products.front().b_NK.dtype == DType::kQ8_0) {
-    return q8_0_matmul(device, products);
-  }
   if (!products.empty() && is_block(products.front().b_NK.dtype)) {
-    return block_matmul(device, kernel, products);
+    return block_matmul(device, products);
   }
   const bool serial = threads == 1 || total < kSerialWork;
 

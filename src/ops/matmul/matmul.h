@@ -45,6 +45,8 @@ struct Product {
 /// on M, N, the strides or the threads. The portable kernels round product and sum apart, and those
 /// without bf16 instructions multiply operands rounded to bf16 as f32: the bits depend on the
 /// instruction set. vdpbf16ps of AVX-512 takes denormal operands and results for zero.
+/// With B in blocks rows of A are rounded to bytes and an element is four chains (block_kernel.h);
+/// the promise is the same.
 /// K = 0 gives zeros (or leaves C). Memory of A or B is not touched when C is empty.
 /// Throws ShapeError when sizes differ, NotSupported when A or B has no kernel.
 void matmul(Device& device, const Product& product, quant::Precision precision);

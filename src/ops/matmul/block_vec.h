@@ -1,0 +1,325 @@
+#pragma once
+
+// Vectors of 64 bytes, 16 integers and 16 floats for the block kernels, whatever the width of a
+// register is. For *_isa.cc files.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "simd/vec.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+inline constexpr int kParts = 64 / simd::CORRAL_ISA::kVectorBytes;
+
+typedef uint8_t U8 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
+typedef uint16_t U16 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
+typedef int32_t I32 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
+using F32 = simd::CORRAL_ISA::F32;
+typedef float F4 __attribute__((vector_size(16)));
+typedef uint8_t U8x16 __attribute__((vector_size(16)));
+
+/// Four lanes of 16 bytes.
+struct Bytes {
+  U8 part[kParts];
+};
+/// Four lanes of four.
+struct Ints {
+  I32 part[kParts];
+};
+struct Floats {
+  F32 part[kParts];
+};
+
+template <class V>
+inline V load64(const void* at) {
+  V v;
+  std::memcpy(&v, at, sizeof(V));
+  return v;
+}
+template <class V>
+inline void store64(void* at, const V& v) {
+  std::memcpy(at, &v, sizeof(V));
+}
+
+inline U8x16 load16(const std::byte* at) {
+  U8x16 v;
+  std::memcpy(&v, at, sizeof(v));
+  return v;
+}
+
+/// f(part) on every register.
+template <class To, class F>
+inline To each(const F& f) {
+  To to;
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; ++i) to.part[i] = f(i);
+  return to;
+}
+
+template <class Lane, class V>
+inline V of_lanes(Lane a, Lane b, Lane c, Lane d) {
+  static_assert(sizeof(Lane) == 16 && sizeof(V) == 64);
+  V v;
+#if defined(__AVX512F__)
+  __m512i all = _mm512_castsi128_si512(reinterpret_cast<__m128i>(a));
+  all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(b), 1);
+  all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(c), 2);
+  all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(d), 3);
+  std::memcpy(&v, &all, sizeof(v));
+#elif defined(__AVX2__)
+  const __m256i low = _mm256_set_m128i(reinterpret_cast<__m128i>(b), reinterpret_cast<__m128i>(a));
+  const __m256i high = _mm256_set_m128i(reinterpret_cast<__m128i>(d), reinterpret_cast<__m128i>(c));
+  std::memcpy(&v, &low, sizeof(low));
+  std::memcpy(reinterpret_cast<std::byte*>(&v) + 32, &high, sizeof(high));
+#else
+  const Lane lanes[4] = {a, b, c, d};
+  std::memcpy(&v, lanes, sizeof(v));
+#endif
+  return v;
+}
+inline Bytes bytes_of_lanes(U8x16 a, U8x16 b, U8x16 c, U8x16 d) {
+  return of_lanes<U8x16, Bytes>(a, b, c, d);
+}
+
+/// The low and the high half of every byte.
+inline Bytes low_nibbles(const Bytes& x) {
+  return each<Bytes>([&](int i) { return x.part[i] & 0x0F; });
+}
+inline Bytes high_nibbles(const Bytes& x) {
+  return each<Bytes>(
+      [&](int i) { return reinterpret_cast<U8>(reinterpret_cast<U16>(x.part[i]) >> 4) & 0x0F; });
+}
+
+// sum + the products of four neighbouring bytes, exact. kWide: b is signed (two's complement) and
+// uses the whole byte; otherwise b is below 64.
+#if defined(__AVX512VNNI__)
+/// The instruction multiplies unsigned by signed bytes: what is added to b to make it unsigned is
+/// taken back by the sum that A brings along.
+inline constexpr int kWideOffset = 128;
+inline Bytes wide(const Bytes& b) {
+  return each<Bytes>([&](int i) { return b.part[i] ^ 0x80; });
+}
+template <bool kWide>
+inline I32 dot4(I32 sum, U8 b, U8 a) {
+  return reinterpret_cast<I32>(_mm512_dpbusd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(b), reinterpret_cast<__m512i>(a)));
+}
+#elif defined(__AVX2__)
+inline constexpr int kWideOffset = 0;
+inline Bytes wide(const Bytes& b) { return b; }
+/// The sign of b moves over to a: two products stay within 2 * 128 * 127, which 16 bits hold.
+template <bool kWide>
+inline I32 dot4(I32 sum, U8 b, U8 a) {
+  __m256i left = reinterpret_cast<__m256i>(b);
+  __m256i right = reinterpret_cast<__m256i>(a);
+  if constexpr (kWide) {
+    right = _mm256_sign_epi8(right, left);
+    left = _mm256_abs_epi8(left);
+  }
+  const __m256i pairs = _mm256_maddubs_epi16(left, right);
+  return sum + reinterpret_cast<I32>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#else
+inline constexpr int kWideOffset = 0;
+inline Bytes wide(const Bytes& b) { return b; }
+template <bool kWide>
+inline I32 dot4(I32 sum, U8 b, U8 a) {
+  for (int lane = 0; lane < simd::CORRAL_ISA::kLanes; ++lane) {
+    int32_t products = 0;
+    for (int i = 4 * lane; i < 4 * lane + 4; ++i) {
+      const int32_t left = kWide ? int32_t{static_cast<int8_t>(b[i])} : int32_t{b[i]};
+      products += left * int32_t{static_cast<int8_t>(a[i])};
+    }
+    sum[lane] += products;
+  }
+  return sum;
+}
+#endif
+
+template <bool kWide>
+inline Ints dot4(const Ints& sum, const Bytes& b, const Bytes& a) {
+  return each<Ints>([&](int i) { return dot4<kWide>(sum.part[i], b.part[i], a.part[i]); });
+}
+
+inline F32 to_float(I32 x) { return __builtin_convertvector(x, F32); }
+
+#if !defined(__AVX2__)
+template <int kA, int kB, int kC, int kD, class V>
+inline V shuffle_words(V a, V b) {
+  const auto x = reinterpret_cast<I32>(a);
+  const auto y = reinterpret_cast<I32>(b);
+  return reinterpret_cast<V>(__builtin_shufflevector(x, y, kA, kB, kC, kD));
+}
+#endif
+
+template <class V>
+inline V unpack_low_32(V a, V b) {
+  // The unmasked forms are made of an uninitialised vector, of which g++ 12 warns.
+#if defined(__AVX512F__)
+  return reinterpret_cast<V>(_mm512_maskz_unpacklo_epi32(0xFFFF, reinterpret_cast<__m512i>(a),
+                                                         reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<V>(
+      _mm256_unpacklo_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  return shuffle_words<0, 4, 1, 5>(a, b);
+#endif
+}
+template <class V>
+inline V unpack_high_32(V a, V b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<V>(_mm512_maskz_unpackhi_epi32(0xFFFF, reinterpret_cast<__m512i>(a),
+                                                         reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<V>(
+      _mm256_unpackhi_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  return shuffle_words<2, 6, 3, 7>(a, b);
+#endif
+}
+template <class V>
+inline V unpack_low_64(V a, V b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<V>(_mm512_maskz_unpacklo_epi64(0xFF, reinterpret_cast<__m512i>(a),
+                                                         reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<V>(
+      _mm256_unpacklo_epi64(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  return shuffle_words<0, 1, 4, 5>(a, b);
+#endif
+}
+template <class V>
+inline V unpack_high_64(V a, V b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<V>(_mm512_maskz_unpackhi_epi64(0xFF, reinterpret_cast<__m512i>(a),
+                                                         reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<V>(
+      _mm256_unpackhi_epi64(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  return shuffle_words<2, 3, 6, 7>(a, b);
+#endif
+}
+
+/// Lane g of the result holds the sums of lane g of a, b, c and d.
+inline Ints sums_of_lanes(const Ints& a, const Ints& b, const Ints& c, const Ints& d) {
+  return each<Ints>([&](int i) {
+    const I32 ab = unpack_low_32(a.part[i], b.part[i]) + unpack_high_32(a.part[i], b.part[i]);
+    const I32 cd = unpack_low_32(c.part[i], d.part[i]) + unpack_high_32(c.part[i], d.part[i]);
+    return unpack_low_64(ab, cd) + unpack_high_64(ab, cd);
+  });
+}
+
+/// Word k of lane g of out[k] comes from a, b, c and d in turn: a transposition of each lane.
+inline void transpose_words(const Bytes& a, const Bytes& b, const Bytes& c, const Bytes& d,
+                            Bytes (&out)[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; ++i) {
+    const U8 ab_low = unpack_low_32(a.part[i], b.part[i]);
+    const U8 ab_high = unpack_high_32(a.part[i], b.part[i]);
+    const U8 cd_low = unpack_low_32(c.part[i], d.part[i]);
+    const U8 cd_high = unpack_high_32(c.part[i], d.part[i]);
+    out[0].part[i] = unpack_low_64(ab_low, cd_low);
+    out[1].part[i] = unpack_high_64(ab_low, cd_low);
+    out[2].part[i] = unpack_low_64(ab_high, cd_high);
+    out[3].part[i] = unpack_high_64(ab_high, cd_high);
+  }
+}
+
+/// Lane g of the result is (a[g], b[g], c[g], d[g]).
+inline Floats transposed(F4 a, F4 b, F4 c, F4 d) {
+#if defined(__AVX512F__)
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  Floats all = of_lanes<F4, Floats>(a, b, c, d);
+  all.part[0] = reinterpret_cast<F32>(
+      _mm512_maskz_permutexvar_ps(0xFFFF, order, reinterpret_cast<__m512>(all.part[0])));
+  return all;
+#else
+  const F4 ab_low = {a[0], b[0], a[1], b[1]};
+  const F4 ab_high = {a[2], b[2], a[3], b[3]};
+  const F4 cd_low = {c[0], d[0], c[1], d[1]};
+  const F4 cd_high = {c[2], d[2], c[3], d[3]};
+  return of_lanes<F4, Floats>(F4{ab_low[0], ab_low[1], cd_low[0], cd_low[1]},
+                              F4{ab_low[2], ab_low[3], cd_low[2], cd_low[3]},
+                              F4{ab_high[0], ab_high[1], cd_high[0], cd_high[1]},
+                              F4{ab_high[2], ab_high[3], cd_high[2], cd_high[3]});
+#endif
+}
+
+/// Lane g of the result is x[g] four times.
+inline Floats spread(const float* x) {
+#if defined(__AVX512F__)
+  const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  const __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(x));
+  return {{reinterpret_cast<F32>(_mm512_maskz_permutexvar_ps(0xFFFF, order, all))}};
+#else
+  return of_lanes<F4, Floats>(F4{} + x[0], F4{} + x[1], F4{} + x[2], F4{} + x[3]);
+#endif
+}
+/// Lane g of the result is (x[g], 0, 0, 0).
+inline Ints lane_starts(const int32_t* x) {
+#if defined(__AVX512F__)
+  const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
+  const __m512i all = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+  return {{reinterpret_cast<I32>(_mm512_maskz_permutexvar_epi32(0x1111, order, all))}};
+#else
+  const int32_t all[16] = {x[0], 0, 0, 0, x[1], 0, 0, 0, x[2], 0, 0, 0, x[3], 0, 0, 0};
+  return load64<Ints>(all);
+#endif
+}
+
+/// The same four bytes 16 times.
+inline Bytes broadcast4(const int8_t* at) {
+  int32_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return each<Bytes>([&](int) { return reinterpret_cast<U8>(I32{} + word); });
+}
+inline Ints broadcast(int32_t x) {
+  return each<Ints>([&](int) { return I32{} + x; });
+}
+
+/// sum + float(dot) * (scale_a * scale_b)
+inline Floats add_scaled(const Floats& sum, const Ints& dot, const Floats& a, const Floats& b) {
+  return each<Floats>([&](int i) {
+    return simd::CORRAL_ISA::fma(to_float(dot.part[i]), a.part[i] * b.part[i], sum.part[i]);
+  });
+}
+inline Floats add_product(const Floats& sum, const Floats& a, const Floats& b) {
+  return each<Floats>(
+      [&](int i) { return simd::CORRAL_ISA::fma(a.part[i], b.part[i], sum.part[i]); });
+}
+inline Floats broadcast(float x) {
+  return each<Floats>([&](int) { return simd::CORRAL_ISA::set1(x); });
+}
+
+inline float half_at(const std::byte* at) {
+  uint16_t bits;
+  std::memcpy(&bits, at, sizeof(bits));
+#if defined(__F16C__)
+  return _cvtsh_ss(bits);
+#else
+  return simd::CORRAL_ISA::f16_to_f32(bits);
+#endif
+}
+
+/// The f16 numbers at the start of four blocks.
+inline F4 halves_at(const std::byte* at, int64_t stride) {
+#if defined(__F16C__)
+  uint16_t bits[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(bits + i, at + i * stride, sizeof(uint16_t));
+  __m128i all = _mm_cvtsi32_si128(bits[0]);
+  all = _mm_insert_epi16(all, bits[1], 1);
+  all = _mm_insert_epi16(all, bits[2], 2);
+  all = _mm_insert_epi16(all, bits[3], 3);
+  return reinterpret_cast<F4>(_mm_cvtph_ps(all));
+#else
+  return F4{half_at(at), half_at(at + stride), half_at(at + 2 * stride), half_at(at + 3 * stride)};
+#endif
+}
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
