@@ -11,6 +11,7 @@ void add_run_command(CLI::App& app, Io& io);
 void add_chat_command(CLI::App& app, Io& io);
 void add_info_command(CLI::App& app, Io& io);
 void add_list_command(CLI::App& app, Io& io);
+void add_pull_command(CLI::App& app, Io& io);
 void add_train_command(CLI::App& app, Io& io);
 void add_plot_command(CLI::App& app, Io& io);
 void add_tokenizer_command(CLI::App& app, Io& io);

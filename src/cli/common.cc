@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "cli/pulled_models.h"
 
 namespace corral::cli {
 namespace {
@@ -48,6 +49,7 @@ std::vector<ListedModel> listed_models() {
       models.push_back({entry.path().stem().string(), std::filesystem::canonical(entry.path())});
     }
   }
+  for (ListedModel& pulled : pulled_models()) models.push_back(std::move(pulled));
   std::sort(models.begin(), models.end(),
             [](const ListedModel& a, const ListedModel& b) { return a.name < b.name; });
   return models;
@@ -61,9 +63,9 @@ std::filesystem::path resolve_model(const std::string& model) {
     if (listed.name == model) return listed.path;
     known += (known.empty() ? "" : ", ") + listed.name;
   }
-  throw UsageError(str("model '", model,
-                       "' is neither a file nor a folder, nor one of the listed models (",
-                       known.empty() ? "there are none" : known, ")"));
+  throw UsageError(
+      str("model '", model, "' is neither a file nor a folder, nor one of the listed models (",
+          known.empty() ? "there are none" : known, "); `corral pull` downloads models"));
 }
 
 void add_precision(CLI::App& command, std::string& precision) {

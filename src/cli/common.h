@@ -29,8 +29,9 @@ struct ListedModel {
   std::filesystem::path path;
 };
 
-/// The models that come with Corral: those in the folder `models` of the source tree that the
-/// program was built in, or in share/corral/models beside an installed program.
+/// The models at hand. Those that come with Corral: those in the folder `models` of the source tree
+/// that the program was built in, or in share/corral/models beside an installed program. Then those
+/// that were pulled.
 std::vector<ListedModel> listed_models();
 
 /// The path that a MODEL argument means: an existing file or folder, else a listed name. Throws

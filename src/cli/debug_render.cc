@@ -67,11 +67,16 @@ void add_debug_render(CLI::App& debug, Io& io) {
       "One JSON object a line in, one out. In: \"messages\"; \"tools\"; \"tool_prompt_format\" "
       "(json,\n"
       "function_tag, python_list); \"tiles_per_image\" (numbers, the whole image included, or\n"
-      "[rows, columns]); \"add_generation_prompt\". With --parse: \"text\".\n"
+      "[rows, columns]); \"add_generation_prompt\". With --parse: \"text\"; out: \"content\",\n"
+      "\"text_before_calls\", \"tool_calls\", \"stop_reason\".\n"
       "Examples:\n"
       "  echo '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
       "    corral debug render models/tokenizer-4k\n"
-      "  echo '{\"text\": \"[f(x=1)]<|eom|>\"}' | corral debug render --parse models/tokenizer-4k");
+      "  echo '{\"messages\": [], \"tools\": [{\"name\": \"rain\"}],"
+      " \"tool_prompt_format\": \"python_list\"}' |\n"
+      "    corral debug render models/tokenizer-4k\n"
+      "  echo '{\"text\": \"Let me look. [rain(city=\\\"Oslo\\\")]<|eot|>\"}' |\n"
+      "    corral debug render --parse models/tokenizer-4k");
   command->callback([options, &io] {
     const auto tokenizer = load_tokenizer(options->model);
     if (options->parse) {
