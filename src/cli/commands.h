@@ -9,6 +9,7 @@ namespace corral::cli {
 // Each adds one command to the program; its callback does the work and throws corral::Error.
 void add_run_command(CLI::App& app, Io& io);
 void add_chat_command(CLI::App& app, Io& io);
+void add_serve_command(CLI::App& app, Io& io);
 void add_info_command(CLI::App& app, Io& io);
 void add_list_command(CLI::App& app, Io& io);
 void add_pull_command(CLI::App& app, Io& io);

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/session.h"
+#include "model/tiny_model.h"
+#include "serve/http_client.h"
+#include "serve/server.h"
+
+namespace corral::serve::test {
+
+/// A server of a tiny random model on a free port of the loopback address.
+class ServerTest : public ::testing::Test {
+ protected:
+  void start(const std::function<void(ServerOptions&, engine::SchedulerOptions&)>& change = {}) {
+    ServerOptions options;
+    options.http.port = 0;
+    options.model = "tiny";
+    options.log = [this](const std::string& line) { log += line + "\n"; };
+    engine::SchedulerOptions scheduling;
+    scheduling.kv_bytes = int64_t{1} << 27;
+    if (change) change(options, scheduling);
+    engine = std::make_unique<engine::Engine>(model, tokenizer, scheduling);
+    server = std::make_unique<Server>(*engine, tokenizer, options);
+  }
+  void TearDown() override {
+    server.reset();
+    engine.reset();
+  }
+  Reply post(const std::string& path, const nlohmann::json& body) const {
+    return ask(server->port(), "POST", path, body.dump());
+  }
+  Reply get(const std::string& path) const { return ask(server->port(), "GET", path); }
+  /// Waits until a metric has the value (connections end on the server's thread).
+  bool wait_metric(const std::string& line) const {
+    for (int i = 0; i < 2000; ++i) {
+      if (get("/metrics").body.find("\n" + line + "\n") != std::string::npos) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+
+  static model::Config config_of_bytes() {
+    model::Config config = corral::test::tiny_config();
+    config.vocab_size = 264;
+    return config;
+  }
+  DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
+  model::Config config = config_of_bytes();
+  model::TextModel model = corral::test::tiny_model(config, device);
+  std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
+  std::string log;  // read after TearDown or drain only
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<Server> server;
+};
+
+}  // namespace corral::serve::test

@@ -1,0 +1,345 @@
+#include "serve/server.h"
+
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "serve/server_fixture.h"
+
+namespace corral::serve {
+namespace {
+
+using nlohmann::json;
+using test::Reply;
+using test::ServerTest;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+json chat(const json& more = json::object()) {
+  json body = {{"model", "tiny"},
+               {"messages", {{{"role", "user"}, {"content", "hello"}}}},
+               {"max_tokens", 12},
+               {"ignore_eos", true},
+               {"seed", 7}};
+  body.update(more);
+  return body;
+}
+
+class Api : public ServerTest {
+ protected:
+  // What a session alone answers to the same request.
+  engine::Answer alone(const std::vector<int32_t>& prompt, uint64_t seed,
+                       int64_t max_tokens) const {
+    engine::GenerateOptions options;
+    options.sampling.temperature = 1;
+    options.sampling.top_p = 1;
+    options.sampling.seed = seed;
+    options.max_tokens = max_tokens;
+    options.ignore_stop_tokens = true;
+    return engine::Session(model, tokenizer).generate(prompt, options);
+  }
+  std::vector<int32_t> hello() const {
+    return text::ChatFormat(tokenizer).render({{text::text_message("user", "hello")}}, {}).ids;
+  }
+};
+
+TEST_F(Api, AnswersAChatAsASessionDoes) {
+  start();
+  const Reply reply = post("/v1/chat/completions", chat());
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const json body = reply.json();
+  EXPECT_EQ(body["object"], "chat.completion");
+  EXPECT_EQ(body["model"], "tiny");
+  EXPECT_THAT(body["id"].get<std::string>(), HasSubstr("chatcmpl-"));
+  ASSERT_EQ(body["choices"].size(), 1u);
+  EXPECT_EQ(body["choices"][0]["message"]["role"], "assistant");
+  EXPECT_EQ(body["choices"][0]["message"]["content"], alone(hello(), 7, 12).text);
+  EXPECT_EQ(body["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(body["usage"]["completion_tokens"], 12);
+  EXPECT_EQ(body["usage"]["prompt_tokens"], hello().size());
+  EXPECT_EQ(body["usage"]["total_tokens"], 12 + hello().size());
+}
+
+TEST_F(Api, StreamsTheSameText) {
+  start();
+  const Reply whole = post("/v1/chat/completions", chat({{"n", 2}}));
+  const Reply reply =
+      post("/v1/chat/completions",
+           chat({{"n", 2}, {"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  ASSERT_EQ(reply.status, 200);
+  EXPECT_THAT(reply.head, HasSubstr("text/event-stream"));
+  const auto events = reply.events();
+  ASSERT_GE(events.size(), 6u);
+  EXPECT_EQ(events.back(), "[DONE]");
+  const json usage = json::parse(events[events.size() - 2]);
+  EXPECT_EQ(usage["usage"]["completion_tokens"], 24);
+  EXPECT_TRUE(usage["choices"].empty());
+  std::map<int, std::string> text;
+  std::map<int, std::string> reasons;
+  for (size_t i = 0; i + 2 < events.size(); ++i) {
+    const json event = json::parse(events[i]);
+    EXPECT_EQ(event["object"], "chat.completion.chunk");
+    EXPECT_EQ(event["id"], json::parse(events[0])["id"]);
+    const json& choice = event["choices"][0];
+    const int index = choice["index"];
+    if (text.count(index) == 0) {
+      EXPECT_EQ(choice["delta"]["role"], "assistant");
+    }
+    text[index] += choice["delta"].value("content", "");
+    if (!choice["finish_reason"].is_null()) reasons[index] = choice["finish_reason"];
+  }
+  for (int index = 0; index < 2; ++index) {
+    EXPECT_EQ(text[index], whole.json()["choices"][index]["message"]["content"]);
+    EXPECT_EQ(reasons[index], "length");
+  }
+}
+
+TEST_F(Api, GivesLogProbabilitiesOfAChat) {
+  start();
+  const json body = post("/v1/chat/completions",
+                         chat({{"logprobs", true}, {"top_logprobs", 3}, {"max_tokens", 4}}))
+                        .json();
+  const json& content = body["choices"][0]["logprobs"]["content"];
+  ASSERT_EQ(content.size(), 4u);
+  for (const json& token : content) {
+    ASSERT_EQ(token["top_logprobs"].size(), 3u);
+    EXPECT_LE(token["logprob"].get<double>(), token["top_logprobs"][0]["logprob"].get<double>());
+    EXPECT_FALSE(token["bytes"].empty());
+  }
+}
+
+TEST_F(Api, StopsBeforeAStopText) {
+  start();
+  const auto prompt = tokenizer->encode("abc", {.bos = true});
+  const std::string free = alone(prompt, 3, 30).text;
+  // A random model writes random bytes: some character of its middle that is text.
+  size_t at = free.size() / 2;
+  while (at < free.size() && (free[at] & 0x80) != 0) ++at;
+  ASSERT_LT(at, free.size());
+  const std::string stop = free.substr(at, 1);
+  const json body = post("/v1/completions", {{"prompt", "abc"},
+                                             {"max_tokens", 30},
+                                             {"seed", 3},
+                                             {"ignore_eos", true},
+                                             {"stop", stop}})
+                        .json();
+  EXPECT_EQ(body["choices"][0]["text"], free.substr(0, free.find(stop)));
+  EXPECT_EQ(body["choices"][0]["finish_reason"], "stop");
+}
+
+TEST_F(Api, ScoresAPromptAsHarnessesWant) {
+  start();
+  const json body = post("/v1/completions", {{"prompt", {{1, 2, 3, 4}, {9, 8, 7}}},
+                                             {"max_tokens", 0},
+                                             {"echo", true},
+                                             {"logprobs", 2}})
+                        .json();
+  ASSERT_EQ(body["choices"].size(), 2u);
+  const json& logprobs = body["choices"][0]["logprobs"];
+  ASSERT_EQ(logprobs["token_logprobs"].size(), 4u);
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  const std::vector<int32_t> tokens = {1, 2, 3, 4};
+  for (size_t i = 1; i < 4; ++i) {
+    engine::Session session(model, tokenizer);
+    const Tensor logits = session.prefill(std::span(tokens).first(i));
+    EXPECT_EQ(logprobs["token_logprobs"][i].get<double>(),
+              engine::token_logprobs(logits.values<float>(), tokens[i], 0).token.logprob);
+    EXPECT_GE(logprobs["top_logprobs"][i].size(), 2u);
+  }
+  EXPECT_EQ(logprobs["text_offset"], (json{0, 1, 2, 3}));
+  EXPECT_EQ(body["choices"][0]["text"], "\x01\x02\x03\x04");
+  EXPECT_EQ(body["choices"][1]["logprobs"]["tokens"].size(), 3u);
+  EXPECT_EQ(body["usage"]["prompt_tokens"], 7);
+}
+
+TEST_F(Api, EchoesATextWithoutTheTokenBeforeIt) {
+  start();
+  const json body = post("/v1/completions", {{"prompt", "abc"},
+                                             {"max_tokens", 2},
+                                             {"echo", true},
+                                             {"logprobs", 0},
+                                             {"seed", 1},
+                                             {"ignore_eos", true}})
+                        .json();
+  const auto expected = alone(tokenizer->encode("abc", {.bos = true}), 1, 2);
+  EXPECT_EQ(body["choices"][0]["text"], "abc" + expected.text);
+  const json& logprobs = body["choices"][0]["logprobs"];
+  ASSERT_EQ(logprobs["tokens"].size(), 5u);
+  EXPECT_EQ(logprobs["tokens"][0], "a");
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_number());  // after begin of text
+}
+
+TEST_F(Api, StreamsCompletions) {
+  start();
+  const json request = {{"prompt", {"ab", "cd"}}, {"max_tokens", 8}, {"seed", 2},
+                        {"ignore_eos", true},     {"echo", true},    {"logprobs", 1}};
+  const json whole = post("/v1/completions", request).json();
+  json streamed = request;
+  streamed["stream"] = true;
+  std::map<int, std::string> text;
+  std::map<int, json> offsets;
+  const auto events = post("/v1/completions", streamed).events();
+  EXPECT_EQ(events.back(), "[DONE]");
+  for (size_t i = 0; i + 1 < events.size(); ++i) {
+    const json choice = json::parse(events[i])["choices"][0];
+    text[choice["index"]] += choice["text"].get<std::string>();
+    for (const json& offset : choice["logprobs"]["text_offset"]) {
+      offsets[choice["index"]].push_back(offset);
+    }
+  }
+  for (int index = 0; index < 2; ++index) {
+    EXPECT_EQ(text[index], whole["choices"][index]["text"]);
+    EXPECT_EQ(offsets[index], whole["choices"][index]["logprobs"]["text_offset"]);
+  }
+}
+
+TEST_F(Api, BiasForcesATokenAndToolsBecomeCalls) {
+  start();
+  // A model that can only write one token writes it; enough to see the parameter arrive.
+  const json body =
+      post("/v1/completions", {{"prompt", "x"}, {"max_tokens", 3}, {"logit_bias", {{"97", 100}}}})
+          .json();
+  EXPECT_EQ(body["choices"][0]["text"], "aaa");
+}
+
+TEST_F(Api, TokenizesAndBack) {
+  start();
+  json body = post("/tokenize", {{"prompt", "ab<|eot|>"}}).json();
+  EXPECT_EQ(body["tokens"], (json{256, 97, 98, 261}));
+  EXPECT_EQ(body["count"], 4);
+  body = post("/tokenize",
+              {{"content", "a<|eot|>"}, {"add_special_tokens", false}, {"parse_special", false}})
+             .json();
+  EXPECT_EQ(body["count"], 1 + 7);
+  EXPECT_EQ(post("/detokenize", {{"tokens", {104, 105}}}).json()["prompt"], "hi");
+  EXPECT_EQ(post("/detokenize", {{"tokens", {104, 264}}}).status, 400);
+  EXPECT_EQ(post("/detokenize", {{"tokens", {-1}}}).status, 400);
+}
+
+TEST_F(Api, ListsItsModelAndItsHealth) {
+  start();
+  EXPECT_EQ(get("/health").json()["status"], "ok");
+  const json models = get("/v1/models").json();
+  EXPECT_EQ(models["data"][0]["id"], "tiny");
+  post("/v1/chat/completions", chat());
+  const std::string metrics = get("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("corral_answer_tokens_total 12\n"));
+  EXPECT_THAT(metrics, HasSubstr("corral_answers_finished_total{reason=\"length\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("corral_http_requests_total{status=\"200\"} 3\n"));
+}
+
+TEST_F(Api, ErrorsHaveTheFormOfTheApi) {
+  start();
+  const auto expect = [&](const Reply& reply, int status, const std::string& message) {
+    EXPECT_EQ(reply.status, status) << reply.body;
+    EXPECT_THAT(reply.json()["error"]["message"].get<std::string>(), HasSubstr(message));
+    EXPECT_TRUE(reply.json()["error"].contains("type"));
+  };
+  expect(post("/v1/chat/completions", chat({{"model", "gpt"}})), 404, "'gpt' is not served");
+  expect(post("/v1/chat/completions", chat({{"temperature", -1}})), 400, "temperature is -1");
+  expect(get("/v1/chat/completions"), 405, "takes POST only");
+  expect(get("/nothing"), 404, "there is no GET /nothing");
+  expect(test::ask(server->port(), "POST", "/v1/completions", "{"), 400, "not JSON");
+  expect(post("/v1/completions", {{"prompt", std::string(5000, 'x')}}), 400,
+         "the prompt has 5001 tokens");
+  expect(post("/v1/completions", {{"prompt", "x"}, {"max_tokens", 4096}}), 400, "together more");
+  expect(post("/v1/completions", {{"prompt", {264}}}), 400, "token 264");
+  EXPECT_EQ(post("/v1/chat/completions", chat({{"temperature", -1}})).json()["error"]["param"],
+            "temperature");
+  // Browsers may send this type to other sites without asking.
+  test::RawClient client(server->port());
+  client.send(
+      "POST /v1/completions HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
+      "Connection: close\r\n\r\n{}");
+  client.read_all();
+  EXPECT_EQ(test::parse_reply(client.text).status, 415);
+}
+
+TEST_F(Api, AsksForAKey) {
+  start([](ServerOptions& options, engine::SchedulerOptions&) {
+    options.api_keys = {"secret-one", "secret-two"};
+  });
+  const auto with = [&](const std::string& header) {
+    return test::ask(server->port(), "GET", "/v1/models", "", header).status;
+  };
+  EXPECT_EQ(with(""), 401);
+  EXPECT_EQ(with("Authorization: Bearer secret\r\n"), 401);
+  EXPECT_EQ(with("Authorization: Bearer secret-one2\r\n"), 401);
+  EXPECT_EQ(with("Authorization: Bearer \r\n"), 401);
+  EXPECT_EQ(with("Authorization: Bearer secret-two\r\n"), 200);
+  EXPECT_EQ(get("/health").status, 200);
+  EXPECT_EQ(get("/metrics").status, 401);
+}
+
+TEST(ApiKeys, AreComparedWhole) {
+  EXPECT_TRUE(equal_in_constant_time("abc", "abc"));
+  for (const char* other : {"", "ab", "abd", "xbc", "abcabc", "abca"}) {
+    EXPECT_FALSE(equal_in_constant_time(other, "abc")) << other;
+  }
+  EXPECT_FALSE(equal_in_constant_time("abc", ""));
+}
+
+TEST_F(Api, AClientThatLeavesCancelsItsRequest) {
+  start();
+  test::RawClient client(server->port());
+  client.send(test::request_text("POST", "/v1/chat/completions",
+                                 chat({{"stream", true}, {"max_tokens", 4000}}).dump()));
+  ASSERT_TRUE(client.read_until("data: "));
+  client.close();
+  EXPECT_TRUE(wait_metric("corral_answers_finished_total{reason=\"cancelled\"} 1"));
+  // The same for one who waits for a whole answer.
+  test::RawClient other(server->port());
+  other.send(
+      test::request_text("POST", "/v1/chat/completions", chat({{"max_tokens", 4000}}).dump()));
+  ASSERT_TRUE(wait_metric("corral_answers_running 1"));
+  other.close();
+  EXPECT_TRUE(wait_metric("corral_answers_finished_total{reason=\"cancelled\"} 2"));
+}
+
+TEST_F(Api, SaysWhenItIsTooBusyOrTooLate) {
+  start([](ServerOptions&, engine::SchedulerOptions& scheduling) {
+    scheduling.max_running = 1;
+    scheduling.max_waiting = 1;
+  });
+  const std::string longest =
+      test::request_text("POST", "/v1/chat/completions", chat({{"max_tokens", 4000}}).dump());
+  test::RawClient first(server->port());
+  first.send(longest);
+  ASSERT_TRUE(wait_metric("corral_answers_running 1"));
+  test::RawClient second(server->port());
+  second.send(longest);
+  ASSERT_TRUE(wait_metric("corral_requests_waiting 1"));
+  const Reply third = post("/v1/chat/completions", chat());
+  EXPECT_EQ(third.status, 429);
+  EXPECT_THAT(third.head, HasSubstr("Retry-After: 1"));
+  second.close();
+  ASSERT_TRUE(wait_metric("corral_requests_waiting 0"));
+  const Reply late = post("/v1/chat/completions", chat({{"timeout", 0.001}}));
+  EXPECT_EQ(late.status, 504);
+}
+
+TEST_F(Api, DrainsBeforeItEnds) {
+  start();
+  test::RawClient client(server->port());
+  client.send(test::request_text("POST", "/v1/chat/completions",
+                                 chat({{"stream", true}, {"max_tokens", 60}}).dump()));
+  ASSERT_TRUE(client.read_until("data: "));
+  EXPECT_TRUE(server->drain(std::chrono::minutes(1)));
+  client.read_all();
+  EXPECT_THAT(client.text, HasSubstr("[DONE]"));
+  EXPECT_THROW(test::RawClient{server->port()}, std::runtime_error);
+}
+
+TEST_F(Api, LogsNoPrompts) {
+  start();
+  post("/v1/chat/completions",
+       chat({{"messages", {{{"role", "user"}, {"content", "my secret"}}}}}));
+  ASSERT_TRUE(server->drain(std::chrono::minutes(1)));
+  server.reset();
+  engine.reset();
+  EXPECT_THAT(log, HasSubstr("\"path\":\"/v1/chat/completions\",\"status\":200"));
+  EXPECT_THAT(log, HasSubstr("\"answer_tokens\":12"));
+  EXPECT_THAT(log, Not(HasSubstr("secret")));
+}
+
+}  // namespace
+}  // namespace corral::serve
