@@ -31,47 +31,76 @@ Session::Session(const model::TextModel& model, std::shared_ptr<const text::Toke
   options_.cache = &cache_;
 }
 
-Tensor Session::feed(std::span<const int32_t> tokens) {
+// Feeds what the cache does not hold of the prompt.
+Tensor Session::feed(const Prompt& prompt, std::span<const uint64_t> identities) {
   const autograd::NoGrad no_grad;  // the model may be one in training
+  const auto total = static_cast<int64_t>(prompt.tokens.size());
   Tensor last_D;
-  for (size_t begin = 0; begin < tokens.size();) {
-    const size_t length = std::min(static_cast<size_t>(piece_tokens_), tokens.size() - begin);
-    kv::Batch batch;
-    batch.append(tokens.subspan(begin, length), static_cast<int64_t>(tokens_.size()), sequence_);
+  for (auto begin = static_cast<int64_t>(tokens_.size()); begin < total;) {
+    const int64_t end = std::min(begin + piece_tokens_, total);
+    const kv::Batch batch = prompt_batch(prompt, identities, begin, end, sequence_);
     const Tensor hidden_TD = model_.hidden(batch, options_);
     tokens_.insert(tokens_.end(), batch.tokens.begin(), batch.tokens.end());
+    identities_.insert(identities_.end(), identities.begin() + begin, identities.begin() + end);
     last_D = hidden_TD.rows(hidden_TD.dim(0) - 1, hidden_TD.dim(0));
-    begin += length;
+    begin = end;
   }
-  const Tensor logits = model_.logits(last_D, options_);
+  return logits_of(last_D);
+}
+
+Tensor Session::logits_of(const Tensor& hidden_D) const {
+  const Tensor logits = model_.logits(hidden_D, options_);
   return logits.view({logits.numel()});
 }
 
-// Leaves in the cache a prefix of `tokens` shorter than all of them: the last one is always fed,
+// Leaves in the cache a prefix of the prompt shorter than all of it: the last token is always fed,
 // since its logits are wanted.
-void Session::rewind(std::span<const int32_t> tokens) {
-  const auto differs = std::mismatch(tokens_.begin(), tokens_.end(), tokens.begin(), tokens.end());
-  auto keep = static_cast<int64_t>(differs.first - tokens_.begin());
-  keep = std::min(keep, static_cast<int64_t>(tokens.size()) - 1);
+void Session::rewind(std::span<const uint64_t> identities) {
+  const auto differs =
+      std::mismatch(identities_.begin(), identities_.end(), identities.begin(), identities.end());
+  auto keep = static_cast<int64_t>(differs.first - identities_.begin());
+  keep = std::min(keep, static_cast<int64_t>(identities.size()) - 1);
   keep = cache_.restorable(sequence_, keep);
   if (keep < static_cast<int64_t>(tokens_.size())) cache_.truncate(sequence_, keep);
   tokens_.resize(static_cast<size_t>(keep));
+  identities_.resize(static_cast<size_t>(keep));
   reused_ = keep;
 }
 
 Tensor Session::prefill(std::span<const int32_t> tokens) {
-  if (tokens.empty()) throw UsageError("an empty prompt: the model needs at least one token");
-  rewind(tokens);
-  return feed(tokens.subspan(static_cast<size_t>(reused_)));
+  return prefill(Prompt{.tokens = {tokens.begin(), tokens.end()}});
 }
 
-Tensor Session::decode(int32_t token) { return feed(std::span<const int32_t>(&token, 1)); }
+Tensor Session::prefill(const Prompt& prompt) {
+  if (prompt.tokens.empty()) {
+    throw UsageError("an empty prompt: the model needs at least one token");
+  }
+  const std::vector<uint64_t> identities = prompt.identities();
+  rewind(identities);
+  return feed(prompt, identities);
+}
+
+Tensor Session::decode(int32_t token) {
+  const autograd::NoGrad no_grad;
+  kv::Batch batch;
+  batch.append(std::span<const int32_t>(&token, 1), static_cast<int64_t>(tokens_.size()),
+               sequence_);
+  const Tensor hidden_TD = model_.hidden(batch, options_);
+  tokens_.push_back(token);
+  identities_.push_back(static_cast<uint32_t>(token));
+  return logits_of(hidden_TD);
+}
 
 Answer Session::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                          const std::function<bool(std::string_view)>& on_text) {
+  return generate(Prompt{.tokens = {prompt.begin(), prompt.end()}}, options, on_text);
+}
+
+Answer Session::generate(const Prompt& prompt, const GenerateOptions& options,
+                         const std::function<bool(std::string_view)>& on_text) {
   Generation generation(tokenizer_, options);
   Answer answer;
-  answer.prompt_tokens = static_cast<int64_t>(prompt.size());
+  answer.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
 
   auto start = Clock::now();
   Tensor logits = prefill(prompt);

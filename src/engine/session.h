@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/generation.h"
+#include "engine/prompt.h"
 #include "kv/kv_cache.h"
 #include "model/text_model.h"
 #include "text/tokenizer.h"
@@ -38,6 +39,7 @@ class Session {
   /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last,
   /// [V]. Reuses the longest prefix that the cache can still restore.
   Tensor prefill(std::span<const int32_t> tokens);
+  Tensor prefill(const Prompt& prompt);
   /// Appends one token; returns the logits after it, [V].
   Tensor decode(int32_t token);
 
@@ -45,14 +47,17 @@ class Session {
   /// stop string) and returns false to cancel.
   Answer generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                   const std::function<bool(std::string_view)>& on_text = nullptr);
+  Answer generate(const Prompt& prompt, const GenerateOptions& options,
+                  const std::function<bool(std::string_view)>& on_text = nullptr);
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
   /// Tokens of the last prefill() that were found in the cache.
   int64_t reused_tokens() const { return reused_; }
 
  private:
-  Tensor feed(std::span<const int32_t> tokens);
-  void rewind(std::span<const int32_t> tokens);
+  Tensor feed(const Prompt& prompt, std::span<const uint64_t> identities);
+  Tensor logits_of(const Tensor& hidden_D) const;
+  void rewind(std::span<const uint64_t> identities);
 
   const model::TextModel& model_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
@@ -60,7 +65,8 @@ class Session {
   int64_t piece_tokens_;
   kv::KvCache cache_;
   int64_t sequence_;
-  std::vector<int32_t> tokens_;  // what the cache holds
+  std::vector<int32_t> tokens_;       // what the cache holds
+  std::vector<uint64_t> identities_;  // of these tokens
   int64_t reused_ = 0;
 };
 

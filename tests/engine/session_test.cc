@@ -138,7 +138,7 @@ TEST_F(SessionTest, ShowsOnlyWholeCharacters) {
 
 TEST_F(SessionTest, RefusesAnEmptyPrompt) {
   auto one = session();
-  EXPECT_THROW(one.prefill({}), UsageError);
+  EXPECT_THROW(one.prefill(std::span<const int32_t>()), UsageError);
 }
 
 }  // namespace

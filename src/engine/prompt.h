@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/image_encoder.h"
+#include "kv/batch.h"
+
+namespace corral::engine {
+
+/// What a model is asked to continue: tokens, and the images that stand at the placeholders
+/// (<|patch|>) among them, in order.
+struct Prompt {
+  std::vector<int32_t> tokens;
+  std::vector<EncodedImagePtr> images = {};
+  int32_t placeholder = -1;  // without images every token is text
+
+  /// For each token what decides its place in the model: its id, or, for a placeholder, which
+  /// vector of which image. Equal prefixes of these are equal prefixes of the cache. Throws
+  /// UsageError when there are not as many placeholders as vectors.
+  std::vector<uint64_t> identities() const;
+};
+
+/// Tokens [begin, end) of a prompt as a batch of one segment, at their positions, with the vectors
+/// of their images. identities: of the whole prompt.
+kv::Batch prompt_batch(const Prompt& prompt, std::span<const uint64_t> identities, int64_t begin,
+                       int64_t end, int64_t sequence);
+
+}  // namespace corral::engine
