@@ -2,14 +2,17 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/generation_options.h"
+#include "cli/image_options.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
+#include "engine/image_prompt.h"
 #include "engine/session.h"
 
 namespace corral::cli {
@@ -18,14 +21,30 @@ namespace {
 constexpr const char* kChatHelp =
     "/help            this list\n"
     "/reset           forget the conversation\n"
+    "/image FILE      show a picture with the next message\n"
     "/system TEXT     set the system prompt and start again; without TEXT, remove it\n"
     "/save FILE       write the conversation as JSON\n"
     "/quit            leave (Ctrl-D does it too)\n"
     "Ctrl-C stops an answer.\n";
 
+// A text as a string; with pictures a list, as OpenAI's API has it.
+nlohmann::ordered_json content_json(const text::ChatMessage& message) {
+  if (message.content.size() == 1) return message.content.front().text;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const text::ContentItem& item : message.content) {
+    if (item.kind == text::ContentItem::Kind::kText) {
+      list.push_back({{"type", "text"}, {"text", item.text}});
+    } else {
+      list.push_back({{"type", "image_url"}, {"image_url", {{"url", item.text}}}});
+    }
+  }
+  return list;
+}
+
 struct ChatOptions {
   std::string model;
   GenerationOptions generation;
+  ImageOptions images;
   MachineOptions machine;
 };
 
@@ -33,12 +52,15 @@ class Chat {
  public:
   Chat(const ChatOptions& options, Io& io)
       : io_(io),
-        loaded_(model::load_model(resolve_model(options.model), options.machine.device())),
+        loaded_(model::load_model(resolve_model(options.model), options.machine.device(),
+                                  options.images.mmproj())),
         format_(loaded_.need_tokenizer()),
         session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation)),
         generate_(options.generation.generate()),
+        pictures_(loaded_, options.generation.precision(), options.images.most()),
         system_(options.generation.system) {
     start_again();
+    for (const std::string& file : options.images.files()) next_.push_back(pictures_.show(file));
   }
 
   void run() {
@@ -65,12 +87,15 @@ class Chat {
 
   void start_again() {
     messages_.clear();
+    next_.clear();
+    pictures_.keep(0);
     if (!system_.empty()) messages_.push_back(text::text_message("system", system_));
   }
 
   void answer(const std::string& message) {
-    messages_.push_back(text::text_message("user", message));
-    const auto prompt = format_.render(messages_, {}).ids;
+    next_.push_back({text::ContentItem::Kind::kText, message});
+    messages_.push_back({.role = "user", .content = std::exchange(next_, {})});
+    const auto prompt = engine::chat_prompt(format_, messages_, pictures_.shown());
     const engine::Answer answer = session_.generate(prompt, generate_, [&](std::string_view part) {
       io_.out << part << std::flush;
       return !interrupt_.requested();
@@ -92,6 +117,8 @@ class Chat {
       io_.out << kChatHelp << std::flush;
     } else if (name == "/reset") {
       start_again();
+    } else if (name == "/image") {
+      show(rest);
     } else if (name == "/system") {
       system_ = rest;
       start_again();
@@ -103,6 +130,18 @@ class Chat {
     return true;
   }
 
+  void show(const std::string& file) {
+    if (file.empty()) {
+      io_.err << "/image needs a file name\n" << std::flush;
+      return;
+    }
+    try {
+      next_.push_back(pictures_.show(file));
+    } catch (const Error& error) {  // a wrong name is no reason to lose the conversation
+      io_.err << error.what() << '\n' << std::flush;
+    }
+  }
+
   void save(const std::string& path) {
     if (path.empty()) {
       io_.err << "/save needs a file name\n" << std::flush;
@@ -110,7 +149,7 @@ class Chat {
     }
     nlohmann::ordered_json messages = nlohmann::ordered_json::array();
     for (const text::ChatMessage& message : messages_) {
-      messages.push_back({{"role", message.role}, {"content", message.content.front().text}});
+      messages.push_back({{"role", message.role}, {"content", content_json(message)}});
     }
     const nlohmann::ordered_json json = {{"model", loaded_.name}, {"messages", messages}};
     try {
@@ -127,6 +166,8 @@ class Chat {
   text::ChatFormat format_;
   engine::Session session_;
   engine::GenerateOptions generate_;
+  Pictures pictures_;
+  std::vector<text::ContentItem> next_;  // pictures that wait for the next message
   std::string system_;
   std::vector<text::ChatMessage> messages_;
 };
@@ -138,6 +179,7 @@ void add_chat_command(CLI::App& app, Io& io) {
   CLI::App* command = app.add_subcommand("chat", "talk with a model in the terminal");
   command->add_option("model", options->model, kModelHelp)->required();
   options->generation.add_to(*command);
+  options->images.add_to(*command);
   options->machine.add_to(*command);
   command->footer(str("In the chat:\n", kChatHelp,
                       "Example:\n  corral chat llama-scout-mini --system \"Answer briefly.\""));

@@ -10,6 +10,7 @@
 #include "engine/sampler.h"
 #include "engine/session.h"
 #include "io/safetensors_writer.h"
+#include "media/tiles.h"
 
 namespace corral::cli {
 namespace {
@@ -20,6 +21,7 @@ struct LogitsOptions {
   std::string out;
   bool trace = false;
   int64_t piece = 0;  // 0: the whole sequence at once, without a cache
+  std::string mmproj;
   std::string precision = "f32";
   MachineOptions machine;
 };
@@ -65,6 +67,15 @@ class Recorder : public model::Observer {
   bool activations_;
 };
 
+// The stages of the image tower, each with its own axes.
+class StageRecorder : public model::Observer {
+ public:
+  void activation(const std::string& name, const Tensor& x) override { seen[name] = x; }
+  void routed(int64_t, const Tensor&, const ops::Routing&) override {}
+
+  std::map<std::string, Tensor> seen;
+};
+
 std::vector<int32_t> token_list(const Json& entry, const char* key, const std::string& file,
                                 int64_t vocab_size) {
   if (!entry.contains(key) || !entry[key].is_array() || entry[key].empty()) {
@@ -94,7 +105,7 @@ class LogitsRun {
   explicit LogitsRun(const LogitsOptions& options)
       : options_(options),
         device_(options.machine.device()),
-        loaded_(model::load_model(resolve_model(options.model), device_)) {
+        loaded_(model::load_model(resolve_model(options.model), device_, options.mmproj)) {
     forward_.precision = parse_precision(options.precision);
   }
 
@@ -102,20 +113,20 @@ class LogitsRun {
     const Json json = parse_json(read_file(options_.cases), options_.cases);
     for (const Json& entry : json.value("cases", Json::array())) run_case(entry);
     io::write_safetensors(options_.out, tensors_);
-    const Json greedy = json.value("greedy", Json::array());
-    for (size_t i = 0; i < greedy.size(); ++i) io.out << run_greedy(greedy[i], i) << '\n';
+    Json greedy = json.value("greedy", Json::array());
+    if (greedy.is_object()) greedy = Json::array({greedy});
+    for (size_t i = 0; i < greedy.size(); ++i) {
+      io.out << run_greedy(greedy[i], i, json) << '\n';
+    }
   }
 
  private:
   void run_case(const Json& entry) {
-    if (entry.contains("parts")) {
-      throw NotSupported(str(options_.cases, ": a case with images: this build reads text only"));
-    }
-    const auto tokens = tokens_of(entry, "tokens");
     const std::string name = entry.value("name", "");
     if (name.empty()) throw CorruptFile(str(options_.cases, ": a case has no name"));
     Recorder recorder(options_.trace);
-    const Tensor logits = forward(tokens, recorder);
+    const engine::Prompt prompt = prompt_of(entry, "tokens", name);
+    const Tensor logits = forward(prompt, recorder);
     tensors_.push_back({name + ".logits", logits});
     if (!recorder.experts.empty()) {
       tensors_.push_back({name + ".experts", expert_table(recorder, device_)});
@@ -125,34 +136,79 @@ class LogitsRun {
     }
   }
 
-  Tensor forward(const std::vector<int32_t>& tokens, Recorder& recorder) {
+  // The tokens under `key` with the pictures of the entry's parts, whose tiles and stages in the
+  // tower become tensors of `traced_as` (unless that is empty).
+  engine::Prompt prompt_of(const Json& entry, const char* key, const std::string& traced_as) {
+    engine::Prompt prompt = {.tokens = tokens_of(entry, key)};
+    std::vector<media::TiledImage> pictures;
+    for (const Json& part : entry.value("parts", Json::array())) {
+      if (!part.is_object() || !part.contains("image")) continue;
+      const auto path =
+          std::filesystem::path(options_.cases).parent_path() / part["image"].get<std::string>();
+      pictures.push_back(tiles_of(path));
+    }
+    if (pictures.empty()) return prompt;
+    const model::VisionTower& tower = *loaded_.need_vision();
+    const Tensor tiles = joined(pictures);
+    StageRecorder stages;
+    model::ForwardOptions options = forward_;
+    options.observer = &stages;
+    auto image = std::make_shared<engine::EncodedImage>();
+    image->vectors_MW = tower.encode(tiles, options);
+    prompt.images = {image};
+    prompt.placeholder = static_cast<int32_t>(tower.config().image_token);
+    if (options_.trace && !traced_as.empty()) {
+      tensors_.push_back({traced_as + ".tiles", tiles});
+      for (const auto& [stage, x] : stages.seen) tensors_.push_back({traced_as + "." + stage, x});
+    }
+    return prompt;
+  }
+
+  media::TiledImage tiles_of(const std::filesystem::path& path) const {
+    const std::string file = read_file(path, media::ImageLimits().max_bytes);
+    const media::Image picture = media::decode_image(std::as_bytes(std::span(file)), path.string());
+    return media::tile_image(picture, {.size = loaded_.need_vision()->config().image_size},
+                             device_);
+  }
+
+  Tensor joined(const std::vector<media::TiledImage>& pictures) const {
+    std::vector<float> values;
+    for (const media::TiledImage& picture : pictures) {
+      const auto tiles = picture.tiles.values<float>();
+      values.insert(values.end(), tiles.begin(), tiles.end());
+    }
+    const int64_t S = loaded_.need_vision()->config().image_size;
+    return Tensor::from(values, {static_cast<int64_t>(values.size()) / (3 * S * S), 3, S, S},
+                        device_);
+  }
+
+  Tensor forward(const engine::Prompt& prompt, Recorder& recorder) {
     model::ForwardOptions options = forward_;
     options.observer = &recorder;
     const model::TextModel& model = loaded_.model;
-    if (options_.piece == 0) {
-      kv::Batch batch;
-      batch.append(tokens, 0);
-      return model.logits(model.hidden(batch, options), options);
-    }
+    const auto identities = prompt.identities();
+    const auto total = static_cast<int64_t>(prompt.tokens.size());
+    const auto run = [&](int64_t begin, int64_t end, int64_t sequence) {
+      return model.logits(
+          model.hidden(engine::prompt_batch(prompt, identities, begin, end, sequence), options),
+          options);
+    };
+    if (options_.piece == 0) return run(0, total, -1);
     kv::KvCache cache(model.kv_layout(), device_);
     options.cache = &cache;
     const int64_t sequence = cache.create();
     Rows logits;
-    const auto total = static_cast<int64_t>(tokens.size());
     for (int64_t begin = 0; begin < total; begin += options_.piece) {
-      const int64_t length = std::min(options_.piece, total - begin);
-      kv::Batch batch;
-      batch.append(
-          std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(length)), begin,
-          sequence);
-      logits.add(model.logits(model.hidden(batch, options), options));
+      logits.add(run(begin, std::min(begin + options_.piece, total), sequence));
     }
     return logits.tensor(device_);
   }
 
   // As many tokens as the entry's own output has, from the cached decoder.
-  std::string run_greedy(const Json& entry, size_t index) {
-    const auto prompt = tokens_of(entry, "prompt");
+  std::string run_greedy(const Json& entry, size_t index, const Json& json) {
+    const Json* from = entry.contains("case") ? find_case(json, entry["case"]) : nullptr;
+    const engine::Prompt prompt =
+        from != nullptr ? prompt_of(*from, "tokens", "") : prompt_of(entry, "prompt", "");
     if (!entry.contains("output") || !entry["output"].is_array()) {
       throw CorruptFile(str(options_.cases, ": a greedy entry has no output"));
     }
@@ -173,6 +229,14 @@ class LogitsRun {
     return line.dump();
   }
 
+  const Json* find_case(const Json& json, const Json& name) const {
+    for (const Json& entry : json["cases"]) {
+      if (entry.value("name", Json()) == name) return &entry;
+    }
+    throw CorruptFile(str(options_.cases, ": a greedy entry names case ", name.dump().substr(0, 40),
+                          ", which is not there"));
+  }
+
   std::vector<int32_t> tokens_of(const Json& entry, const char* key) const {
     return token_list(entry, key, options_.cases, loaded_.model.config().vocab_size);
   }
@@ -191,7 +255,9 @@ void add_debug_logits(CLI::App& debug, Io& io) {
   CLI::App* command =
       debug.add_subcommand("logits", "logits, expert choices and activations of given tokens");
   command->add_option("model", options->model, kModelHelp)->required();
-  command->add_option("--cases", options->cases, "JSON with cases[] {name, tokens} and greedy[]")
+  command
+      ->add_option("--cases", options->cases,
+                   "JSON with cases[] {name, tokens, parts} and greedy[]")
       ->required();
   command->add_option("--out", options->out, "safetensors file to write")->required();
   command->add_flag("--trace", options->trace, "also write every layer's activations");
@@ -199,6 +265,8 @@ void add_debug_logits(CLI::App& debug, Io& io) {
       ->add_option("--piece", options->piece,
                    "feed this many tokens at a time through the KV cache")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
+  command->add_option("--mmproj", options->mmproj,
+                      "image projector file of a GGUF model (default: the one beside it)");
   add_precision(*command, options->precision);
   options->machine.add_to(*command);
   command->footer(

@@ -3,7 +3,6 @@
 #include <chrono>
 
 #include "cli/common.h"
-#include "text/chat.h"
 
 namespace corral::cli {
 
@@ -47,13 +46,5 @@ engine::GenerateOptions GenerationOptions::generate() const {
 }
 
 quant::Precision GenerationOptions::precision() const { return parse_precision(precision_); }
-
-std::vector<int32_t> render_user_turn(const std::shared_ptr<const text::Tokenizer>& tokenizer,
-                                      const std::string& system, const std::string& message) {
-  std::vector<text::ChatMessage> messages;
-  if (!system.empty()) messages.push_back(text::text_message("system", system));
-  messages.push_back(text::text_message("user", message));
-  return text::ChatFormat(tokenizer).render(messages, {}).ids;
-}
 
 }  // namespace corral::cli

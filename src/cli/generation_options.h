@@ -1,14 +1,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "engine/session.h"
 #include "quant/linear_weight.h"
-#include "text/tokenizer.h"
 
 namespace corral::cli {
 
@@ -27,10 +24,5 @@ class GenerationOptions {
   std::optional<uint64_t> seed_;
   std::string precision_ = "f32";
 };
-
-/// The tokens of a fresh chat: system prompt (if not empty), the user's message, and the header of
-/// the answer.
-std::vector<int32_t> render_user_turn(const std::shared_ptr<const text::Tokenizer>& tokenizer,
-                                      const std::string& system, const std::string& message);
 
 }  // namespace corral::cli

@@ -6,7 +6,9 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/generation_options.h"
+#include "cli/image_options.h"
 #include "cli/interrupt.h"
+#include "engine/image_prompt.h"
 #include "engine/session.h"
 
 namespace corral::cli {
@@ -18,6 +20,7 @@ struct RunOptions {
   bool chat = false;
   bool json = false;
   GenerationOptions generation;
+  ImageOptions images;
   MachineOptions machine;
 };
 
@@ -39,17 +42,36 @@ nlohmann::ordered_json answer_json(const engine::Answer& answer) {
   return json;
 }
 
+// The prompt as a chat's first message or as text to continue, pictures before the words.
+engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& loaded,
+                           const std::string& words) {
+  const auto& tokenizer = loaded.need_tokenizer();
+  if (!options.chat && options.images.files().empty()) {
+    return {.tokens = tokenizer->encode(words, {.bos = true})};
+  }
+  Pictures pictures(loaded, options.generation.precision(), options.images.most());
+  std::vector<text::ContentItem> content;
+  for (const std::string& file : options.images.files()) content.push_back(pictures.show(file));
+  content.push_back({text::ContentItem::Kind::kText, words});
+  const text::ChatFormat format(tokenizer);
+  if (!options.chat) return engine::completion_prompt(format, content, pictures.shown());
+  std::vector<text::ChatMessage> messages;
+  if (!options.generation.system.empty()) {
+    messages.push_back(text::text_message("system", options.generation.system));
+  }
+  messages.push_back({.role = "user", .content = content});
+  return engine::chat_prompt(format, messages, pictures.shown());
+}
+
 void run_model(const RunOptions& options, Io& io) {
   const DevicePtr device = options.machine.device();
-  const auto loaded = model::load_model(resolve_model(options.model), device);
-  const auto tokenizer = loaded.need_tokenizer();
+  const auto loaded =
+      model::load_model(resolve_model(options.model), device, options.images.mmproj());
   const std::string prompt = options.prompt == "-" ? read_all(io.in) : options.prompt;
-  const std::vector<int32_t> tokens =
-      options.chat ? render_user_turn(tokenizer, options.generation.system, prompt)
-                   : tokenizer->encode(prompt, {.bos = true});
+  const engine::Prompt tokens = make_prompt(options, loaded, prompt);
   model::ForwardOptions forward;
   forward.precision = options.generation.precision();
-  engine::Session session(loaded.model, tokenizer, forward);
+  engine::Session session(loaded.model, loaded.tokenizer, forward);
   const Interrupt interrupt;
   const auto show = [&](std::string_view part) {
     if (!options.json) io.out << part << std::flush;
@@ -75,11 +97,13 @@ void add_run_command(CLI::App& app, Io& io) {
                     "the prompt is a user's message, answered in chat format");
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
+  options->images.add_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
-      "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json");
+      "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
+      "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"");
   command->callback([options, &io] { run_model(*options, io); });
 }
 
