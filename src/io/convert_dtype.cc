@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "quant/block_format.h"
-#include "quant/q8_0.h"
 
 namespace corral::io {
 namespace {
@@ -61,7 +60,7 @@ void widen(DType from, const std::byte* in, float* out, int64_t n) {
   }
 }
 
-void narrow(DType to, const float* in, std::byte* out, int64_t n) {
+void narrow(DType to, const float* in, const float* importance, std::byte* out, int64_t n) {
   switch (to) {
     case DType::kF32:
       std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
@@ -72,11 +71,8 @@ void narrow(DType to, const float* in, std::byte* out, int64_t n) {
     case DType::kBF16:
       narrow_bf16(in, out, n);
       return;
-    case DType::kQ8_0:
-      quant::quantize_row_q8_0(in, out, n);
-      return;
     default:
-      throw NotSupported(str("conversion to ", to, ": needs f32, f16, bf16 or q8_0"));
+      quant::block_format(to).quantize(in, importance, out, n);
   }
 }
 
@@ -87,21 +83,30 @@ bool is_convertible(DType dtype) {
 }
 
 void convert_elements(DType from, const std::byte* in, DType to, std::byte* out, int64_t n,
-                      ThreadPool& threads) {
+                      ThreadPool& threads, std::span<const float> importance) {
   if (!is_convertible(from) || !is_convertible(to)) {
     throw NotSupported(
         str("conversion of ", from, " to ", to, ": needs floating-point or block types"));
   }
   bytes_of(from, n);  // throws ShapeError unless n is whole blocks
   bytes_of(to, n);
+  const auto columns = static_cast<int64_t>(importance.size());
+  if (columns > 0 && n % columns != 0) {
+    throw ShapeError(str(columns, " importances for ", n, " elements: needs whole rows"));
+  }
   const int64_t pieces = (n + kPiece - 1) / kPiece;
   threads.parallel_for(pieces, 16, [&](int64_t begin, int64_t end) {
     std::array<float, kPiece> values;
+    std::array<float, kPiece> weights;
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t first = piece * kPiece;
       const int64_t count = std::min(kPiece, n - first);
       widen(from, in + bytes_of(from, first), values.data(), count);
-      narrow(to, values.data(), out + bytes_of(to, first), count);
+      for (int64_t i = 0; columns > 0 && i < count; ++i) {
+        weights.at(static_cast<size_t>(i)) = importance[static_cast<size_t>((first + i) % columns)];
+      }
+      narrow(to, values.data(), columns > 0 ? weights.data() : nullptr, out + bytes_of(to, first),
+             count);
     }
   });
 }

@@ -30,4 +30,14 @@ inline int low_high_nibble(const uint8_t* bytes, int64_t i) {
   return i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4;
 }
 
+/// Sets element i of 32 codes of four bits, whose bytes are zero before.
+inline void put_low_high_nibble(uint8_t* bytes, int64_t i, int code) {
+  bytes[i % 16] = static_cast<uint8_t>(bytes[i % 16] | code << (i < 16 ? 0 : 4));
+}
+
+/// Adds bits to a byte that has zeros there.
+inline void put_bits(uint8_t& byte, int bits, int64_t shift) {
+  byte = static_cast<uint8_t>(byte | bits << shift);
+}
+
 }  // namespace corral::quant

@@ -29,4 +29,11 @@ inline constexpr std::array<int8_t, 16> kIq4Values = {-127, -104, -83, -65, -49,
 void dequantize_row_iq4_nl(const std::byte* blocks, float* x, int64_t n);
 void dequantize_row_iq4_xs(const std::byte* blocks, float* x, int64_t n);
 
+/// n / 32 (256) blocks from n values, a multiple of 32 (256); scales by
+/// quant/scale_search.h and quant/two_level.h. importance: n weights of the
+/// squared errors, or null for equal ones. Throws Error for values that are not finite or too large
+/// for the f16 scales.
+void quantize_row_iq4_nl(const float* x, const float* importance, std::byte* blocks, int64_t n);
+void quantize_row_iq4_xs(const float* x, const float* importance, std::byte* blocks, int64_t n);
+
 }  // namespace corral::quant

@@ -20,4 +20,9 @@ inline constexpr std::array<int8_t, 16> kMxfp4Doubled = {0, 1,  2,  3,  4,  6,  
 /// n values, a multiple of 32; exact in f32, infinite beyond its range.
 void dequantize_row_mxfp4(const std::byte* blocks, float* x, int64_t n);
 
+/// n / 32 blocks from n values, a multiple of 32: of the exponents around that of the largest value
+/// the one with the smallest error, summed with the weights of `importance` (n, or null for equal
+/// ones). Throws Error for values that are not finite.
+void quantize_row_mxfp4(const float* x, const float* importance, std::byte* blocks, int64_t n);
+
 }  // namespace corral::quant

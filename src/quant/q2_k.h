@@ -20,4 +20,10 @@ namespace corral::quant {
 /// n values, a multiple of 256. Products are exact in f32, the difference is rounded once.
 void dequantize_row_q2_k(const std::byte* blocks, float* x, int64_t n);
 
+/// n / 256 blocks from n values, a multiple of 256; scales and offsets by
+/// quant/two_level.h. importance: n weights of the
+/// squared errors, or null for equal ones. Throws Error for values that are not finite or too large
+/// for the f16 scales.
+void quantize_row_q2_k(const float* x, const float* importance, std::byte* blocks, int64_t n);
+
 }  // namespace corral::quant

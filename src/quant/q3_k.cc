@@ -1,6 +1,9 @@
 #include "quant/q3_k.h"
 
+#include <algorithm>
+
 #include "quant/block_bytes.h"
+#include "quant/two_level.h"
 
 namespace corral::quant {
 namespace {
@@ -36,6 +39,26 @@ void dequantize_row_q3_k(const std::byte* blocks, float* x, int64_t n) {
         *x++ = d * static_cast<float>(code_at(block, e));
       }
     }
+  }
+}
+
+void quantize_row_q3_k(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  for (int64_t at = 0; at < n; at += kElements) {
+    const BlockValues values("q3_k", x + at, importance ? importance + at : nullptr, kElements);
+    const ScaledBlock fit = fit_scaled_block(values, kGroup, -32, integer_codes(-4, 3));
+    uint8_t* block = as_u8(blocks) + at / kElements * kBytes;
+    std::fill_n(block, kBytes, uint8_t{0});
+    for (int64_t e = 0; e < kElements; ++e) {
+      const int code = fit.code.at(static_cast<size_t>(e)) + 4;
+      put_bits(block[kCodes + e / 128 * 32 + e % 32], code & 3, 2 * (e % 128 / 32));
+      put_bits(block[e % 32], code >> 2, e / 32);
+    }
+    for (int64_t g = 0; g < kElements / kGroup; ++g) {
+      const int scale = fit.integer.at(static_cast<size_t>(g)) + 32;
+      put_bits(block[kScales + g % 8], scale & 15, g < 8 ? 0 : 4);
+      put_bits(block[kScales + 8 + g % 4], scale >> 4, 2 * (g / 4));
+    }
+    store_u16(block + kScale, fit.scale);
   }
 }
 

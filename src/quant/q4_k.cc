@@ -1,6 +1,9 @@
 #include "quant/q4_k.h"
 
+#include <algorithm>
+
 #include "quant/block_bytes.h"
+#include "quant/two_level.h"
 
 namespace corral::quant {
 namespace {
@@ -50,6 +53,40 @@ void dequantize(const std::byte* blocks, float* x, int64_t n) {
   }
 }
 
+void put_group_scale(uint8_t* packed, int64_t g, GroupScale value) {
+  if (g < 4) {
+    put_bits(packed[g], value.scale, 0);
+    put_bits(packed[g + 4], value.offset, 0);
+    return;
+  }
+  put_bits(packed[g + 4], (value.scale & 15) | (value.offset & 15) << 4, 0);
+  put_bits(packed[g - 4], value.scale >> 4, 6);
+  put_bits(packed[g], value.offset >> 4, 6);
+}
+
+template <Layout layout>
+void quantize(const char* type, int hi, const float* x, const float* importance, std::byte* blocks,
+              int64_t n) {
+  for (int64_t at = 0; at < n; at += kBlockValues) {
+    const BlockValues values(type, x + at, importance ? importance + at : nullptr, kBlockValues);
+    const OffsetBlock fit = fit_offset_block(values, kGroup, 63, hi);
+    uint8_t* block = as_u8(blocks) + at / kBlockValues * layout.bytes;
+    std::fill_n(block, layout.bytes, uint8_t{0});
+    store_u16(block, fit.scale);
+    store_u16(block + 2, fit.offset_scale);
+    for (int64_t e = 0; e < kBlockValues; ++e) {
+      const int64_t g = e / kGroup;
+      const int code = fit.code.at(static_cast<size_t>(e));
+      put_bits(block[layout.codes + g / 2 * kGroup + e % kGroup], code & 15, 4 * (g % 2));
+      if constexpr (layout.high != 0) put_bits(block[layout.high + e % kGroup], code >> 4, g);
+    }
+    for (int64_t g = 0; g < kGroups; ++g) {
+      const auto i = static_cast<size_t>(g);
+      put_group_scale(block + kScales, g, {fit.integer.at(i), fit.offset.at(i)});
+    }
+  }
+}
+
 }  // namespace
 
 void dequantize_row_q4_k(const std::byte* blocks, float* x, int64_t n) {
@@ -57,6 +94,13 @@ void dequantize_row_q4_k(const std::byte* blocks, float* x, int64_t n) {
 }
 void dequantize_row_q5_k(const std::byte* blocks, float* x, int64_t n) {
   dequantize<kQ5>(blocks, x, n);
+}
+
+void quantize_row_q4_k(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize<kQ4>("q4_k", 15, x, importance, blocks, n);
+}
+void quantize_row_q5_k(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize<kQ5>("q5_k", 31, x, importance, blocks, n);
 }
 
 }  // namespace corral::quant

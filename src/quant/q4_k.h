@@ -27,4 +27,11 @@ namespace corral::quant {
 void dequantize_row_q4_k(const std::byte* blocks, float* x, int64_t n);
 void dequantize_row_q5_k(const std::byte* blocks, float* x, int64_t n);
 
+/// n / 256 blocks from n values, a multiple of 256; scales and offsets by
+/// quant/two_level.h. importance: n weights of the
+/// squared errors, or null for equal ones. Throws Error for values that are not finite or too large
+/// for the f16 scales.
+void quantize_row_q4_k(const float* x, const float* importance, std::byte* blocks, int64_t n);
+void quantize_row_q5_k(const float* x, const float* importance, std::byte* blocks, int64_t n);
+
 }  // namespace corral::quant

@@ -1,6 +1,9 @@
 #include "quant/q4_q5.h"
 
+#include <algorithm>
+
 #include "quant/block_bytes.h"
+#include "quant/scale_search.h"
 
 namespace corral::quant {
 namespace {
@@ -51,6 +54,48 @@ void dequantize_offset(const std::byte* blocks, float* x, int64_t n) {
   }
 }
 
+template <Layout layout>
+void put_code(uint8_t* block, int64_t i, int code) {
+  put_low_high_nibble(block + layout.codes, i, code & 15);
+  if constexpr (layout.high != 0) put_bits(block[layout.high + i / 8], code >> 4, i % 8);
+}
+
+template <Layout layout, int middle>
+void quantize_symmetric(const char* type, const float* x, const float* importance,
+                        std::byte* blocks, int64_t n) {
+  const CodeSet codes = integer_codes(-middle, middle - 1);
+  for (int64_t at = 0; at < n; at += kElements) {
+    const BlockValues values(type, x + at, importance ? importance + at : nullptr, kElements);
+    uint8_t* block = as_u8(blocks) + at / kElements * layout.bytes;
+    std::fill_n(block, layout.bytes, uint8_t{0});
+    const auto d =
+        values.to_half(static_cast<double>(fit_scale(values.x(), values.w(), kElements, codes)));
+    store_u16(block, d.bits);
+    for (int64_t i = 0; i < kElements; ++i) {
+      put_code<layout>(block, i, nearest_code(values.x()[i], d.value, 0, codes) + middle);
+    }
+  }
+}
+
+template <Layout layout, int hi>
+void quantize_offset(const char* type, const float* x, const float* importance, std::byte* blocks,
+                     int64_t n) {
+  const CodeSet codes = integer_codes(0, hi);
+  for (int64_t at = 0; at < n; at += kElements) {
+    const BlockValues values(type, x + at, importance ? importance + at : nullptr, kElements);
+    uint8_t* block = as_u8(blocks) + at / kElements * layout.bytes;
+    std::fill_n(block, layout.bytes, uint8_t{0});
+    const Fit fit = fit_scale_and_offset(values.x(), values.w(), kElements, hi, Offset::kAny);
+    const auto d = values.to_half(static_cast<double>(fit.scale));
+    const auto m = values.to_half(static_cast<double>(fit.offset));
+    store_u16(block, d.bits);
+    store_u16(block + 2, m.bits);
+    for (int64_t i = 0; i < kElements; ++i) {
+      put_code<layout>(block, i, nearest_code(values.x()[i], d.value, m.value, codes));
+    }
+  }
+}
+
 }  // namespace
 
 void dequantize_row_q4_0(const std::byte* blocks, float* x, int64_t n) {
@@ -64,6 +109,19 @@ void dequantize_row_q5_0(const std::byte* blocks, float* x, int64_t n) {
 }
 void dequantize_row_q5_1(const std::byte* blocks, float* x, int64_t n) {
   dequantize_offset<kQ5_1>(blocks, x, n);
+}
+
+void quantize_row_q4_0(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize_symmetric<kQ4_0, 8>("q4_0", x, importance, blocks, n);
+}
+void quantize_row_q4_1(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize_offset<kQ4_1, 15>("q4_1", x, importance, blocks, n);
+}
+void quantize_row_q5_0(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize_symmetric<kQ5_0, 16>("q5_0", x, importance, blocks, n);
+}
+void quantize_row_q5_1(const float* x, const float* importance, std::byte* blocks, int64_t n) {
+  quantize_offset<kQ5_1, 31>("q5_1", x, importance, blocks, n);
 }
 
 }  // namespace corral::quant

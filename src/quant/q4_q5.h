@@ -24,4 +24,13 @@ void dequantize_row_q4_1(const std::byte* blocks, float* x, int64_t n);
 void dequantize_row_q5_0(const std::byte* blocks, float* x, int64_t n);
 void dequantize_row_q5_1(const std::byte* blocks, float* x, int64_t n);
 
+/// n / 32 blocks from n values, a multiple of 32; scale and offset by
+/// quant/scale_search.h. importance: n weights of the
+/// squared errors, or null for equal ones. Throws Error for values that are not finite or too large
+/// for the f16 scales.
+void quantize_row_q4_0(const float* x, const float* importance, std::byte* blocks, int64_t n);
+void quantize_row_q4_1(const float* x, const float* importance, std::byte* blocks, int64_t n);
+void quantize_row_q5_0(const float* x, const float* importance, std::byte* blocks, int64_t n);
+void quantize_row_q5_1(const float* x, const float* importance, std::byte* blocks, int64_t n);
+
 }  // namespace corral::quant

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "quant/block_format.h"
 #include "support/tensors.h"
 
 namespace corral::io {
@@ -102,6 +103,31 @@ TEST(Convert, TheNumberOfThreadsDoesNotMatter) {
     const Tensor b = convert(randn({7, 32 * 1031}, 4, five), dtype);
     EXPECT_TRUE(same_bits(a, b)) << dtype;
   }
+}
+
+TEST(Convert, ImportancesFollowTheColumnsWhateverTheThreads) {
+  const Tensor x = randn({9, 5 * 256}, 4);
+  Tensor importance = randn({5 * 256}, 5);
+  for (int64_t i = 0; i < importance.numel(); ++i) {
+    float& w = importance.mutable_data<float>()[i];
+    w = w * w;
+  }
+  const auto& format = quant::block_format(DType::kQ4_K);
+  std::vector<std::byte> wanted(static_cast<size_t>(bytes_of(DType::kQ4_K, x.numel())));
+  for (int64_t row = 0; row < 9; ++row) {
+    format.quantize(x.data<float>() + row * 1280, importance.data<float>(),
+                    wanted.data() + row * bytes_of(DType::kQ4_K, 1280), 1280);
+  }
+  for (const int threads : {1, 5}) {
+    std::vector<std::byte> got(wanted.size());
+    convert_elements(DType::kF32, x.data<std::byte>(), DType::kQ4_K, got.data(), x.numel(),
+                     test_device(simd::detect_isa(), threads)->threads(),
+                     importance.values<float>());
+    EXPECT_EQ(got, wanted);
+  }
+  EXPECT_THROW(convert_elements(DType::kF32, x.data<std::byte>(), DType::kQ4_K, wanted.data(), 256,
+                                test_device()->threads(), importance.values<float>()),
+               ShapeError);
 }
 
 TEST(Convert, EmptyTensorsStayEmpty) {

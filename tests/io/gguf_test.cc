@@ -178,8 +178,8 @@ TEST(Gguf, ValuesAreConvertedAndMayComeInRunsOfRows) {
   const TempDir dir;
   const auto path = dir.path() / "x.gguf";
   const Tensor x = randn({6, 2, 96}, 1);
-  for (const DType from : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    for (const DType to : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+  for (const DType from : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_1}) {
+    for (const DType to : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kIQ4_NL}) {
       const Tensor source = convert(x, from);
       GgufWriter writer(path, {});
       writer.declare("x", to, x.shape());
