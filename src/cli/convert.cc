@@ -31,7 +31,9 @@ model::Config config_of(const model::LoadedModel& loaded) {
 void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded, Io& io) {
   Progress progress(io.err, io.terminal, "writing", 1, "MB");
   model::GgufOptions gguf;
-  gguf.dtype = parse_dtype(options.type.empty() ? "q8_0" : options.type);
+  gguf.mix = model::TypeMix::parse(options.type.empty() ? "q8_0" : options.type);
+  gguf.dtype = gguf.mix->routed;
+  gguf.note = [&io](const std::string& line) { io.err << "corral: " << line << '\n'; };
   gguf.name = options.name.empty() ? loaded.name : options.name;
   gguf.progress = [&](int64_t done, int64_t total) {
     progress.set_total(static_cast<double>(total) / 1e6);
@@ -83,7 +85,9 @@ void add_convert_command(CLI::App& app, Io& io) {
       ->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
       ->required();
   command->add_option("--type", options->type,
-                      "f32, f16, bf16, or (GGUF) q8_0; default q8_0 for GGUF, bf16 for a folder");
+                      "f32, f16, bf16, or for GGUF also q8_0, q6_k, q5_k, q4_k, q3_k, q2_k, q4_0, "
+                      "q4_1, q5_0, q5_1, iq4_nl, iq4_xs, mxfp4, or mix4 (routed experts q4_k, the "
+                      "rest q6_k); default q8_0 for GGUF, bf16 for a folder");
   command->add_option("--mmproj", options->mmproj,
                       "image projector file of a GGUF model (default: the one beside it)");
   command->add_option("--name", options->name, "the model's name in a GGUF file");

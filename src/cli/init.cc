@@ -51,7 +51,8 @@ void run_init(const InitOptions& options) {
       model::arrange_weights(config, [&](const model::ParameterInfo&) { return tensors[next++]; });
   if (options.out.extension() == ".gguf") {
     model::GgufOptions gguf;
-    gguf.dtype = parse_dtype(options.type.empty() ? "q8_0" : options.type);
+    gguf.mix = model::TypeMix::parse(options.type.empty() ? "q8_0" : options.type);
+    gguf.dtype = gguf.mix->routed;
     gguf.name = "random " + options.preset;
     model::save_gguf(options.out, config, weights, tokenizer.get(), gguf);
     return;
@@ -76,7 +77,8 @@ void add_init_command(CLI::App& app, Io&) {
   command
       ->add_option("--vocab-size", options->vocab_size, "this vocabulary instead of the preset's")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
-  command->add_option("--type", options->type, "f32, f16, bf16, or (GGUF) q8_0");
+  command->add_option("--type", options->type,
+                      "f32, f16, bf16, or (GGUF) a type of `corral convert`");
   command->add_option("--tokenizer", options->tokenizer,
                       "tokenizer files to put in; sets the vocabulary");
   command->add_option("--seed", options->seed, "of the weights")->capture_default_str();

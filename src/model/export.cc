@@ -1,7 +1,5 @@
 #include "model/export.h"
 
-#include <cstring>
-
 #include "base/error.h"
 #include "model/attention.h"
 #include "quant/dense.h"
@@ -21,44 +19,42 @@ Tensor out_in(const LinearWeight& w) {
   return quant::dense_f32(w);
 }
 
-// A stack as [E, N, K].
-Tensor stack_out_in(const LinearWeight& w) {
-  if (w.stride_in == 1 && fills_its_tensor(w)) return w.data.detach();
-  Tensor stack({w.count, w.out_features, w.in_features}, DType::kF32, w.data.device());
-  for (int64_t e = 0; e < w.count; ++e) {
-    const Tensor matrix = quant::dense_f32(w, e);
-    std::memcpy(stack.mutable_data<float>() + e * matrix.numel(), matrix.data<float>(),
-                static_cast<size_t>(matrix.size_bytes()));
-  }
-  return stack;
+// Matrix e of a stack as [1, N, K].
+Tensor expert_out_in(const LinearWeight& w, int64_t e) {
+  if (w.stride_in == 1 && fills_its_tensor(w)) return w.data.rows(e, e + 1).detach();
+  return quant::dense_f32(w, e).view({1, w.out_features, w.in_features});
 }
 
-// Stacks side by side as [E, K, N0 + N1 + ...]: Hugging Face's expert tensors.
-Tensor stack_in_out(const std::vector<LinearWeight>& parts) {
+// The parts lie side by side in one tensor of three axes, and fill it.
+bool lie_side_by_side(const std::vector<LinearWeight>& parts) {
   const LinearWeight& first = parts.front();
   int64_t columns = 0;
-  bool whole = first.stride_out == 1 && first.offset == 0;
   for (const LinearWeight& part : parts) {
-    whole = whole && part.data.storage() == first.data.storage() && part.offset == columns;
+    if (part.stride_out != 1 || part.data.storage() != first.data.storage()) return false;
+    if (part.offset != columns) return false;
     columns += part.out_features;
   }
-  if (whole && first.count * first.in_features * columns == first.data.numel()) {
-    return first.data.detach();
-  }
+  return first.count * first.in_features * columns == first.data.numel();
+}
+
+// Matrices e of stacks side by side as [1, K, N0 + N1 + ...]: Hugging Face's expert tensors.
+Tensor expert_in_out(const std::vector<LinearWeight>& parts, int64_t e) {
+  const LinearWeight& first = parts.front();
+  if (lie_side_by_side(parts)) return first.data.rows(e, e + 1).detach();
   const int64_t K = first.in_features;
-  Tensor stack({first.count, K, columns}, DType::kF32, first.data.device());
-  auto* to = stack.mutable_data<float>();
-  for (int64_t e = 0; e < first.count; ++e) {
-    int64_t column = 0;
-    for (const LinearWeight& part : parts) {
-      const Tensor matrix = quant::dense_f32(part, e);
-      const auto* from = matrix.data<float>();
-      for (int64_t n = 0; n < part.out_features; ++n, ++column) {
-        for (int64_t k = 0; k < K; ++k) to[(e * K + k) * columns + column] = from[n * K + k];
-      }
+  int64_t columns = 0;
+  for (const LinearWeight& part : parts) columns += part.out_features;
+  Tensor out({1, K, columns}, DType::kF32, first.data.device());
+  auto* to = out.mutable_data<float>();
+  int64_t column = 0;
+  for (const LinearWeight& part : parts) {
+    const Tensor matrix = quant::dense_f32(part, e);
+    const auto* from = matrix.data<float>();
+    for (int64_t n = 0; n < part.out_features; ++n, ++column) {
+      for (int64_t k = 0; k < K; ++k) to[k * columns + column] = from[n * K + k];
     }
   }
-  return stack;
+  return out;
 }
 
 // Pairs the names of the parameter list, in its order, with the values.
@@ -66,15 +62,15 @@ class HfList {
  public:
   explicit HfList(const Config& config) : infos_(parameter_list(config)) {}
 
-  void add(std::function<Tensor()> make) {
+  void add_parts(int64_t parts, std::function<Tensor(int64_t)> make) {
     const ParameterInfo& info = infos_.at(list.size());
-    list.push_back({info.name, info.shape, info.role, std::move(make)});
+    list.push_back({info.name, info.shape, info.role, parts, std::move(make)});
   }
   void add(const Tensor& tensor) {
-    add([&tensor] { return tensor.detach(); });
+    add_parts(1, [&tensor](int64_t) { return tensor.detach(); });
   }
   void add(const LinearWeight& weight) {
-    add([&weight] { return out_in(weight); });
+    add_parts(1, [&weight](int64_t) { return out_in(weight); });
   }
   void add(const MlpWeights& mlp) {
     add(mlp.gate);
@@ -92,14 +88,16 @@ class HfList {
 class GgufList {
  public:
   void add(const std::string& name, const Tensor& tensor, Role role) {
-    list.push_back({name, tensor.shape(), role, [&tensor] { return tensor.detach(); }});
+    list.push_back({name, tensor.shape(), role, 1, [&tensor](int64_t) { return tensor.detach(); }});
   }
   void add(const std::string& name, const LinearWeight& w, Role role) {
-    list.push_back({name, {w.out_features, w.in_features}, role, [&w] { return out_in(w); }});
+    list.push_back(
+        {name, {w.out_features, w.in_features}, role, 1, [&w](int64_t) { return out_in(w); }});
   }
   void add_stack(const std::string& name, const LinearWeight& w, Role role) {
-    list.push_back(
-        {name, {w.count, w.out_features, w.in_features}, role, [&w] { return stack_out_in(w); }});
+    list.push_back({name, {w.count, w.out_features, w.in_features}, role, w.count, [&w](int64_t e) {
+                      return expert_out_in(w, e);
+                    }});
   }
 
   std::vector<ExportTensor> list;
@@ -157,8 +155,11 @@ std::vector<ExportTensor> hf_tensors(const Config& config, const TextWeights& we
     }
     const MoeWeights& moe = *layer.moe;
     out.add(moe.router);
-    out.add([&moe] { return stack_in_out({moe.experts.gate, moe.experts.up}); });
-    out.add([&moe] { return stack_in_out({moe.experts.down}); });
+    const int64_t E = moe.experts.gate.count;
+    out.add_parts(E, [&moe](int64_t e) {
+      return expert_in_out({moe.experts.gate, moe.experts.up}, e);
+    });
+    out.add_parts(E, [&moe](int64_t e) { return expert_in_out({moe.experts.down}, e); });
     out.add(moe.shared);
   }
   out.add(weights.final_norm);
@@ -173,9 +174,10 @@ std::vector<ExportTensor> gguf_tensors(const Config& config, const TextWeights& 
     out.add("rope_freqs.weight", weights.rope_divisors, Role::kNorm);
   } else if (config.rope_scaling) {
     const DevicePtr device = weights.embedding.device();
-    out.list.push_back({"rope_freqs.weight", {config.head_dim / 2}, Role::kNorm, [config, device] {
-                          return rope_divisors(config, device);
-                        }});
+    out.list.push_back(
+        {"rope_freqs.weight", {config.head_dim / 2}, Role::kNorm, 1, [config, device](int64_t) {
+           return rope_divisors(config, device);
+         }});
   }
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     add_gguf_layer(out, weights.layers[i], str("blk.", i, "."));

@@ -9,12 +9,14 @@
 namespace corral::model {
 
 /// One tensor of a checkpoint to be written: what it will be, and how to get its values when its
-/// turn comes, so that no more than one is in memory.
+/// turn comes, a part after the other, so that no more than a matrix is in memory.
 struct ExportTensor {
   std::string name;
   Shape shape;
   Role role;
-  std::function<Tensor()> make;  // f32, or the dtype that the source has
+  /// Runs of the first axis that follow each other: an expert each of a stack, else the whole.
+  int64_t parts;
+  std::function<Tensor(int64_t part)> make;  // f32, or the dtype that the source has
 };
 
 /// All tensors of the text model in Hugging Face form, whatever form the weights have. The weights

@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "io/gguf.h"
 #include "model/config.h"
+#include "model/type_mix.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
 
@@ -24,14 +26,17 @@ std::shared_ptr<const text::Tokenizer> gguf_tokenizer(const io::GgufFile& file);
 
 /// How a GGUF file is written.
 struct GgufOptions {
-  DType dtype = DType::kQ8_0;  // of the matrices; norms and routers stay f32
-  std::string name = {};       // general.name
+  DType dtype = DType::kQ8_0;       // of the matrices; norms and routers stay f32
+  std::optional<TypeMix> mix = {};  // types by role, instead of dtype
+  std::string name = {};            // general.name
   /// Called as tensors are written: bytes done and in all.
   std::function<void(int64_t done, int64_t total)> progress = nullptr;
+  /// Called with a line for each type that does not fit some tensors (model/type_mix.h).
+  std::function<void(const std::string& line)> note = nullptr;
 };
 
-/// Writes a GGUF v3 file that llama.cpp loads. Matrices whose rows are not whole blocks of the type
-/// stay bf16. tokenizer may be null.
+/// Writes a GGUF v3 file that llama.cpp loads, tensor by tensor and expert by expert: memory holds
+/// one matrix at a time. tokenizer may be null.
 void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
                const text::Tokenizer* tokenizer, const GgufOptions& options);
 

@@ -1,3 +1,5 @@
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -118,6 +120,15 @@ void add_tokenizer(GgufMetadata& out, const text::Tokenizer& tokenizer, int64_t 
   }
 }
 
+/// llama.cpp's name of the bulk of the weights: a mix that keeps some better is an "M".
+int64_t file_type(const GgufOptions& options) {
+  constexpr int64_t kQ4KM = 15;
+  if (options.mix && options.mix->routed == DType::kQ4_K && options.mix->others != DType::kQ4_K) {
+    return kQ4KM;
+  }
+  return io::gguf_file_type(options.mix ? options.mix->routed : options.dtype);
+}
+
 GgufMetadata metadata(const Config& config, const text::Tokenizer* tokenizer,
                       const GgufOptions& options) {
   GgufMetadata out;
@@ -125,7 +136,7 @@ GgufMetadata metadata(const Config& config, const text::Tokenizer* tokenizer,
   out.set_string(gguf_key::kType, "model");
   out.set_string(gguf_key::kName, options.name);
   out.set_u32(gguf_key::kQuantizationVersion, 2);
-  out.set_u32(gguf_key::kFileType, io::gguf_file_type(options.dtype));
+  out.set_u32(gguf_key::kFileType, file_type(options));
   add_shape(out, config);
   add_llama4(out, config);
   if (tokenizer != nullptr) {
@@ -136,29 +147,45 @@ GgufMetadata metadata(const Config& config, const text::Tokenizer* tokenizer,
   return out;
 }
 
-// Norms are small; a router decides by steps and is never rounded.
-DType stored_dtype(const ExportTensor& tensor, DType wanted) {
-  if (tensor.role == Role::kNorm || tensor.role == Role::kRouter) return DType::kF32;
-  return tensor.shape[-1] % block_elements(wanted) == 0 ? wanted : DType::kBF16;
+/// Tells which tensors got another type than the mix says.
+void report_wider(const std::vector<ExportTensor>& tensors, const TypeMix& mix,
+                  const GgufOptions& options) {
+  if (!options.note) return;
+  std::map<std::pair<DType, DType>, std::vector<std::string>> names;
+  for (const ExportTensor& tensor : tensors) {
+    const DType wanted = wanted_dtype(tensor, mix);
+    const DType stored = stored_dtype(tensor, mix);
+    if (stored != wanted) names[{wanted, stored}].push_back(tensor.name);
+  }
+  for (const auto& [types, which] : names) {
+    options.note(str("rows that are not whole blocks of ", types.first, " are stored as ",
+                     types.second, ": ", which.front(),
+                     which.size() > 1 ? str(" and ", which.size() - 1, " more") : ""));
+  }
 }
 
 }  // namespace
 
 void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
                const text::Tokenizer* tokenizer, const GgufOptions& options) {
+  const TypeMix mix = options.mix.value_or(TypeMix(options.dtype));
   io::GgufWriter writer(path, metadata(config, tokenizer, options));
   const std::vector<ExportTensor> tensors = gguf_tensors(config, weights);
+  report_wider(tensors, mix, options);
   int64_t total = 0;
   for (const ExportTensor& tensor : tensors) {
-    const DType dtype = stored_dtype(tensor, options.dtype);
+    const DType dtype = stored_dtype(tensor, mix);
     writer.declare(tensor.name, dtype, tensor.shape);
     total += bytes_of(dtype, tensor.shape.numel());
   }
   int64_t done = 0;
   for (const ExportTensor& tensor : tensors) {
-    writer.write(tensor.name, tensor.make());
-    done += bytes_of(stored_dtype(tensor, options.dtype), tensor.shape.numel());
-    if (options.progress) options.progress(done, total);
+    const int64_t size_bytes = bytes_of(stored_dtype(tensor, mix), tensor.shape.numel());
+    for (int64_t part = 0; part < tensor.parts; ++part) {
+      writer.write(tensor.name, tensor.make(part));
+      if (options.progress) options.progress(done + size_bytes / tensor.parts * (part + 1), total);
+    }
+    done += size_bytes;
   }
   writer.finish();
 }

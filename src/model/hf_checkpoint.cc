@@ -141,7 +141,11 @@ void save_hf(const std::filesystem::path& dir, const Config& config, const TextW
     }
   }
   for (const ExportTensor& tensor : tensors) writer.declare(tensor.name, dtype, tensor.shape);
-  for (const ExportTensor& tensor : tensors) writer.write(tensor.name, tensor.make());
+  for (const ExportTensor& tensor : tensors) {
+    for (int64_t part = 0; part < tensor.parts; ++part) {
+      writer.write(tensor.name, tensor.make(part));
+    }
+  }
   writer.finish();
   write_file_atomically(dir / "config.json", config_json(config));
 }

@@ -47,7 +47,8 @@ std::vector<ExportTensor> hf_vision_tensors(const VisionConfig& config,
   std::vector<ExportTensor> list;
   for (size_t i = 0; i < infos.size(); ++i) {
     const ParameterInfo& info = infos[i].hf;
-    list.push_back({info.name, info.shape, info.role, [t = tensors[i].detach()] { return t; }});
+    list.push_back(
+        {info.name, info.shape, info.role, 1, [t = tensors[i].detach()](int64_t) { return t; }});
   }
   return list;
 }
