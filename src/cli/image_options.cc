@@ -1,8 +1,22 @@
 #include "cli/image_options.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
+#include "base/file.h"
 
 namespace corral::cli {
+namespace {
+
+/// Minutes, seconds and tenths: 1:02.5.
+std::string time_stamp(double seconds) {
+  const auto tenths = static_cast<int64_t>(std::floor(seconds * 10 + 0.5));
+  const auto two_digits = [](int64_t value) { return str(value < 10 ? "0" : "", value); };
+  return str(tenths / 600, ":", two_digits(tenths / 10 % 60), ".", tenths % 10);
+}
+
+}  // namespace
 
 void ImageOptions::add_to(CLI::App& command) {
   command.add_option("--image", files_,
@@ -19,15 +33,59 @@ Pictures::Pictures(const model::LoadedModel& loaded, quant::Precision precision,
   options_.precision = precision;
 }
 
+void ImageOptions::add_video_to(CLI::App& command) {
+  command.add_option("--video", video_, "video to look at, as frames with their times");
+  auto* frames = command
+                     .add_option("--frames", frames_,
+                                 "how many, evenly spaced (default: all pictures that are left)")
+                     ->check(CLI::Range(int64_t{1}, int64_t{256}));
+  command.add_option("--fps", frames_per_second_, "instead: frames a second from the begin on")
+      ->check(CLI::PositiveNumber)
+      ->excludes(frames);
+}
+
+media::VideoOptions ImageOptions::frames(int64_t room) const {
+  return {.frames = frames_.value_or(room), .frames_per_second = frames_per_second_};
+}
+
+engine::ImageEncoder& Pictures::encoder() {
+  if (!encoder_) {
+    encoder_ = std::make_unique<engine::ImageEncoder>(loaded_.need_vision(), options_);
+  }
+  return *encoder_;
+}
+
 text::ContentItem Pictures::show(const std::string& file) {
   if (static_cast<int64_t>(shown_.size()) >= most_) {
     throw UsageError(str(file, ": more than ", most_, " pictures: raise --max-images"));
   }
-  if (!encoder_) {
-    encoder_ = std::make_unique<engine::ImageEncoder>(loaded_.need_vision(), options_);
-  }
-  shown_.push_back(encoder_->encode_file(file));
+  shown_.push_back(encoder().encode_file(file));
   return {text::ContentItem::Kind::kImage, file};
+}
+
+std::vector<text::ContentItem> Pictures::show_video(const ImageOptions& options) {
+  const std::string& name = options.video();
+  engine::ImageEncoder& eyes = encoder();  // a model without is known before decoding
+  const int64_t room = most_ - static_cast<int64_t>(shown_.size());
+  const media::VideoOptions wanted = options.frames(room);
+  const auto too_many = [&](int64_t frames) {
+    return UsageError(str(name, ": ", frames, " frames, but ", room,
+                          " more pictures are allowed: ", "raise --max-images or take fewer"));
+  };
+  if (room < 1 || wanted.frames > room) throw too_many(std::max(wanted.frames, int64_t{1}));
+  const auto file = MappedFile::open(name);
+  const auto frames = media::sample_video(file->bytes(), name, wanted);
+  const auto count = static_cast<int64_t>(frames.size());
+  if (count > room) throw too_many(count);
+  std::vector<text::ContentItem> content;
+  for (const media::VideoFrame& frame : frames) {
+    const std::string stamp = str("Frame at ", time_stamp(frame.seconds), ":");
+    content.push_back({text::ContentItem::Kind::kText, stamp});
+    content.push_back({text::ContentItem::Kind::kImage, name});
+    content.push_back({text::ContentItem::Kind::kText, "\n"});
+    shown_.push_back(eyes.encode(frame.image));
+  }
+  return content;
 }
 
 }  // namespace corral::cli

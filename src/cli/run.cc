@@ -46,12 +46,15 @@ nlohmann::ordered_json answer_json(const engine::Answer& answer) {
 engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& loaded,
                            const std::string& words) {
   const auto& tokenizer = loaded.need_tokenizer();
-  if (!options.chat && options.images.files().empty()) {
+  if (!options.chat && options.images.files().empty() && options.images.video().empty()) {
     return {.tokens = tokenizer->encode(words, {.bos = true})};
   }
   Pictures pictures(loaded, options.generation.precision(), options.images.most());
   std::vector<text::ContentItem> content;
   for (const std::string& file : options.images.files()) content.push_back(pictures.show(file));
+  if (!options.images.video().empty()) {
+    for (auto& item : pictures.show_video(options.images)) content.push_back(std::move(item));
+  }
   content.push_back({text::ContentItem::Kind::kText, words});
   const text::ChatFormat format(tokenizer);
   if (!options.chat) return engine::completion_prompt(format, content, pictures.shown());
@@ -98,12 +101,14 @@ void add_run_command(CLI::App& app, Io& io) {
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
   options->images.add_to(*command);
+  options->images.add_video_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
       "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
-      "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"");
+      "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"\n"
+      "  corral run scout.gguf --chat --video clip.mp4 --frames 6 -p \"What happens?\"");
   command->callback([options, &io] { run_model(*options, io); });
 }
 

@@ -24,18 +24,31 @@ ImageEncoder::ImageEncoder(std::shared_ptr<const model::VisionTower> tower,
 }
 
 int64_t ImageEncoder::Kept::bytes() const {
-  return static_cast<int64_t>(file.size()) + image->vectors_MW.size_bytes();
+  return static_cast<int64_t>(content.size()) + image->vectors_MW.size_bytes();
 }
 
 EncodedImagePtr ImageEncoder::encode(std::string_view file, const std::string& name) {
+  return find_or_encode(file,
+                        [&] { return media::decode_image(std::as_bytes(std::span(file)), name); });
+}
+
+EncodedImagePtr ImageEncoder::encode(const media::Image& picture) {
+  // Begins like no file that can be decoded, and says how the pixels lie.
+  std::string content = str("pixels ", picture.width, "x", picture.height, "\n");
+  content.append(picture.rgb.begin(), picture.rgb.end());
+  return find_or_encode(content, [&] { return picture; });
+}
+
+EncodedImagePtr ImageEncoder::find_or_encode(std::string_view content,
+                                             const std::function<media::Image()>& decode) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_content_.find(file); found != by_content_.end()) {
+  if (const auto found = by_content_.find(content); found != by_content_.end()) {
     kept_.splice(kept_.begin(), kept_, found->second);
     return found->second->image;
   }
-  EncodedImagePtr image = run_tower(file, name);
-  kept_.push_front({std::string(file), image});
-  by_content_.emplace(kept_.front().file, kept_.begin());
+  EncodedImagePtr image = run_tower(decode());
+  kept_.push_front({std::string(content), image});
+  by_content_.emplace(kept_.front().content, kept_.begin());
   held_bytes_ += kept_.front().bytes();
   make_room();
   return image;
@@ -45,11 +58,10 @@ EncodedImagePtr ImageEncoder::encode_file(const std::filesystem::path& path) {
   return encode(read_file(path, media::ImageLimits().max_bytes), path.string());
 }
 
-EncodedImagePtr ImageEncoder::run_tower(std::string_view file, const std::string& name) {
+EncodedImagePtr ImageEncoder::run_tower(const media::Image& picture) {
   const autograd::NoGrad no_grad;  // the tower may be one in training
   const model::VisionConfig& config = tower_->config();
   const DevicePtr device = tower_->device();
-  const media::Image picture = media::decode_image(std::as_bytes(std::span(file)), name);
   const media::TiledImage tiled = media::tile_image(picture, {.size = config.image_size}, device);
   const int64_t tiles = tiled.tiles.dim(0);
   const int64_t rows = config.vectors_per_tile();
@@ -72,7 +84,7 @@ EncodedImagePtr ImageEncoder::run_tower(std::string_view file, const std::string
 void ImageEncoder::make_room() {
   while (held_bytes_ > kept_bytes_ && kept_.size() > 1) {
     held_bytes_ -= kept_.back().bytes();
-    by_content_.erase(kept_.back().file);
+    by_content_.erase(kept_.back().content);
     kept_.pop_back();
   }
 }

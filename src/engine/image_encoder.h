@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,8 @@ class ImageEncoder {
   /// file: the bytes of an image file, in any format that media::decode_image reads; `name` is for
   /// messages. Throws as decode_image does.
   EncodedImagePtr encode(std::string_view file, const std::string& name);
+  /// The same for a picture that is already decoded: a frame of a video.
+  EncodedImagePtr encode(const media::Image& picture);
   /// The same for a file on disk.
   EncodedImagePtr encode_file(const std::filesystem::path& path);
 
@@ -46,11 +49,13 @@ class ImageEncoder {
 
  private:
   struct Kept {
-    std::string file;
+    std::string content;
     EncodedImagePtr image;
     int64_t bytes() const;
   };
-  EncodedImagePtr run_tower(std::string_view file, const std::string& name);
+  EncodedImagePtr find_or_encode(std::string_view content,
+                                 const std::function<media::Image()>& decode);
+  EncodedImagePtr run_tower(const media::Image& picture);
   void make_room();
 
   std::shared_ptr<const model::VisionTower> tower_;

@@ -114,6 +114,28 @@ TEST_F(ImageCommands, RunLooksAtPictures) {
   EXPECT_EQ(ask("seeing", {"--image", path("red.bmp")})["prompt_tokens"], 1 + 7 + 5);
 }
 
+TEST_F(ImageCommands, RunLooksAtVideos) {
+  const std::string video = test::data_dir() / "media/seconds.mp4";
+  const int none = ask("seeing", {"--chat"})["prompt_tokens"];
+  // The tokenizer has bytes only: a frame of this model's one tile or more, and its words.
+  const Json two = ask("seeing", {"--chat", "--video", video, "--frames", "2"});
+  const Json four = ask("seeing", {"--chat", "--video", video, "--frames", "4"});
+  const int frame = (two["prompt_tokens"].get<int>() - none) / 2;
+  EXPECT_GT(frame, static_cast<int>(std::string("Frame at 0:01.0:\n").size()));
+  EXPECT_EQ(four["prompt_tokens"].get<int>(), none + 4 * frame);
+  // Eight by rate, which is the budget, and one more than allowed.
+  EXPECT_EQ(ask("seeing", {"--chat", "--video", video, "--fps", "2"})["prompt_tokens"].get<int>(),
+            none + 8 * frame);
+  const Result many =
+      corral({"run", path("seeing"), "-p", "x", "--chat", "--video", video, "--frames", "9"});
+  EXPECT_EQ(many.status, 2);
+  EXPECT_THAT(many.err, HasSubstr("seconds.mp4: 9 frames, but 8 more pictures are allowed"));
+  const Result no_video =
+      corral({"run", path("seeing"), "-p", "x", "--chat", "--video", path("red.bmp")});
+  EXPECT_EQ(no_video.status, 1);
+  EXPECT_THAT(no_video.err, HasSubstr("red.bmp: not a video that can be read"));
+}
+
 TEST_F(ImageCommands, ChatLooksAtPictures) {
   const std::vector<std::string> chat = {"chat", path("seeing"), "-n", "6", "--temp",
                                          "0",    "-t",           "1"};
