@@ -13,7 +13,16 @@ constexpr int kChannels = 4;                 // of a pixel in a row for the hori
 constexpr int kPixels = kLanes / kChannels;  // in a vector
 constexpr int32_t kHalf = 1 << (kWeightBits - 1);
 
-I32 widen(const uint8_t* at) { return __builtin_convertvector(v::load<U8>(at), I32); }
+// g++ 12 takes a conversion of bytes apart into single lanes.
+I32 widen(const uint8_t* at) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<I32>(_mm512_maskz_cvtepu8_epi32(0xFFFF, v::load<__m128i>(at)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<I32>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(v::load<int64_t>(at))));
+#else
+  return __builtin_convertvector(v::load<U8>(at), I32);
+#endif
+}
 
 uint8_t to_byte(int32_t sum) {
   const int32_t value = (sum + kHalf) >> kWeightBits;
