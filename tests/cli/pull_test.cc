@@ -1,4 +1,5 @@
 // `corral pull` as a program: environment, kill -9, and the pulled model as MODEL.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -110,7 +111,7 @@ TEST_F(PullCommand, MakesTheModelKnownByItsName) {
 }
 
 TEST_F(PullCommand, PutsFilesWhereToSays) {
-  SmallHub hub({{"config.json", "{}"}});
+  SmallHub hub(std::map<std::string, std::string>{{"config.json", "{}"}});
   const auto to = dir_.path() / "here";
   EXPECT_EQ(run({"pull", "org/model", "--to", to.string(), "--hub", hub.url()}), 0) << err();
   EXPECT_EQ(read_file(to / "config.json"), "{}");
