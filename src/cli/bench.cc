@@ -16,6 +16,7 @@ struct BenchCommand {
   engine::BenchOptions bench;
   bool json = false;
   std::string precision = "f32";
+  std::string quantize;
   MachineOptions machine;
 };
 
@@ -43,7 +44,7 @@ void print_line(std::ostream& out, const char* name, const engine::Samples& samp
 
 void run_bench(const BenchCommand& options, Io& io) {
   const DevicePtr device = options.machine.device();
-  const auto loaded = model::load_model(resolve_model(options.model), device);
+  const auto loaded = load_model(options.model, device, options.quantize);
   engine::BenchOptions bench = options.bench;
   bench.precision = parse_precision(options.precision);
   Progress progress(io.err, io.terminal, "measuring", static_cast<double>(bench.repetitions + 1),
@@ -98,6 +99,7 @@ void add_bench_command(CLI::App& app, Io& io) {
       ->capture_default_str();
   command->add_flag("--json", options->json, "one JSON object with all samples");
   add_precision(*command, options->precision);
+  add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer("Example:\n  corral bench llama-scout-mini -p 512 -n 64 -t 2 --json");
   command->callback([options, &io] { run_bench(*options, io); });

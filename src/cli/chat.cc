@@ -45,6 +45,7 @@ struct ChatOptions {
   std::string model;
   GenerationOptions generation;
   ImageOptions images;
+  std::string quantize;
   MachineOptions machine;
 };
 
@@ -52,8 +53,8 @@ class Chat {
  public:
   Chat(const ChatOptions& options, Io& io)
       : io_(io),
-        loaded_(model::load_model(resolve_model(options.model), options.machine.device(),
-                                  options.images.mmproj())),
+        loaded_(load_model(options.model, options.machine.device(), options.quantize,
+                           options.images.mmproj())),
         format_(loaded_.need_tokenizer()),
         session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation)),
         generate_(options.generation.generate()),
@@ -180,6 +181,7 @@ void add_chat_command(CLI::App& app, Io& io) {
   command->add_option("model", options->model, kModelHelp)->required();
   options->generation.add_to(*command);
   options->images.add_to(*command);
+  add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer(str("In the chat:\n", kChatHelp,
                       "Example:\n  corral chat llama-scout-mini --system \"Answer briefly.\""));

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/pulled_models.h"
+#include "model/quantize.h"
 
 namespace corral::cli {
 namespace {
@@ -74,6 +75,23 @@ void add_precision(CLI::App& command, std::string& precision) {
                   "f32: products with every bit of float weights; bf16: both sides rounded, faster")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
+}
+
+void add_quantize(CLI::App& command, std::string& quantize) {
+  command
+      .add_option("--quantize", quantize,
+                  "int4 or fp8: make the experts smaller while loading, as Meta's reference does")
+      ->check(CLI::IsMember({"none", "int4", "fp8"}));
+}
+
+model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
+                              const std::string& quantize, const std::filesystem::path& mmproj) {
+  model::LoadedModel loaded = model::load_model(resolve_model(model), device, mmproj);
+  if (quantize.empty()) return loaded;
+  const model::ExpertCoding coding = model::parse_expert_coding(quantize);
+  loaded.model =
+      model::TextModel(loaded.model.config(), model::code_experts(loaded.model.weights(), coding));
+  return loaded;
 }
 
 quant::Precision parse_precision(const std::string& name) {

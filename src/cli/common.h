@@ -47,4 +47,11 @@ inline constexpr const char* kModelHelp =
 void add_precision(CLI::App& command, std::string& precision);
 quant::Precision parse_precision(const std::string& name);
 
+/// Adds --quantize: int4 or fp8 for the experts, made as the model is loaded.
+void add_quantize(CLI::App& command, std::string& quantize);
+/// The model that the argument means, with its experts quantized as add_quantize() says.
+model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
+                              const std::string& quantize,
+                              const std::filesystem::path& mmproj = {});
+
 }  // namespace corral::cli

@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "model/coded_checkpoint.h"
 #include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
 #include "model/vision/vision_checkpoint.h"
@@ -18,6 +19,7 @@ struct ConvertOptions {
   std::string type;
   std::string name;
   std::string mmproj;
+  std::string quantize;
   MachineOptions machine;
 };
 
@@ -51,6 +53,12 @@ void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded,
 }
 
 void write_hf(const ConvertOptions& options, const model::LoadedModel& loaded) {
+  if (!options.quantize.empty()) {
+    model::save_int4_hf(options.out, config_of(loaded), loaded.model.weights(), int64_t{5} << 30,
+                        loaded.vision.get());
+    if (loaded.tokenizer) text::save_tokenizer(*loaded.tokenizer, options.out);
+    return;
+  }
   const DType dtype = parse_dtype(options.type.empty() ? "bf16" : options.type);
   model::save_hf(options.out, config_of(loaded), loaded.model.weights(), dtype, int64_t{5} << 30,
                  loaded.vision.get());
@@ -62,6 +70,9 @@ void run_convert(const ConvertOptions& options, Io& io) {
   std::error_code error;
   if (std::filesystem::equivalent(path, options.out, error)) {
     throw UsageError(str("convert: ", options.out.string(), " is the model itself: name another"));
+  }
+  if (!options.quantize.empty() && (!options.type.empty() || options.out.extension() == ".gguf")) {
+    throw UsageError("convert: --quantize int4 writes a folder, and goes without --type");
   }
   const auto loaded = model::load_model(path, options.machine.device(), options.mmproj);
   if (!loaded.vision && !loaded.model.config().multimodal_json.empty()) {
@@ -90,12 +101,17 @@ void add_convert_command(CLI::App& app, Io& io) {
                       "rest q6_k); default q8_0 for GGUF, bf16 for a folder");
   command->add_option("--mmproj", options->mmproj,
                       "image projector file of a GGUF model (default: the one beside it)");
+  command
+      ->add_option("--quantize", options->quantize,
+                   "int4: routed and shared experts in int4, everything else bf16, in a folder")
+      ->check(CLI::IsMember({"int4"}));
   command->add_option("--name", options->name, "the model's name in a GGUF file");
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"
       "  corral convert runs/mini/latest mini.gguf --type q8_0\n"
-      "  corral convert mini.gguf mini-hf --type f32");
+      "  corral convert mini.gguf mini-hf --type f32\n"
+      "  corral convert Llama-4-Scout-17B-16E scout-int4 --quantize int4");
   command->callback([options, &io] { run_convert(*options, io); });
 }
 

@@ -9,6 +9,7 @@
 #include "cli/common.h"
 #include "model/layer_spec.h"
 #include "model/presets.h"
+#include "model/quantize.h"
 #include "model/weights.h"
 
 namespace corral::cli {
@@ -94,6 +95,9 @@ OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
   json["format"] = subject.format;
   json["parameters"] = {{"total", count.total}, {"active", count.active}};
   json["bytes_by_type"] = subject.bytes_by_type;
+  json["memory_bytes"] = {{"bf16", model::coded_bytes(subject.config, model::ExpertCoding::kNone)},
+                          {"fp8", model::coded_bytes(subject.config, model::ExpertCoding::kFp8)},
+                          {"int4", model::coded_bytes(subject.config, model::ExpertCoding::kInt4)}};
   for (const int64_t context : options.contexts) {
     json["kv_cache"].push_back({{"context", context},
                                 {"f32_bytes", model::kv_cache_bytes(subject.config, context, 4)},
@@ -121,6 +125,14 @@ void print(std::ostream& out, const Subject& subject, const InfoOptions& options
       << "; N: no positions, sees everything; e: experts; d: dense)\n";
   for (const auto& [type, bytes] : subject.bytes_by_type) {
     out << std::left << std::setw(19) << (type + " weights") << gibibytes(bytes) << '\n';
+  }
+  if (!c.moe_layers.empty()) {
+    const auto bytes = [&](model::ExpertCoding coding) {
+      return gibibytes(model::coded_bytes(c, coding));
+    };
+    out << "weights in memory  " << bytes(model::ExpertCoding::kNone) << " in bf16, "
+        << bytes(model::ExpertCoding::kFp8) << " with --quantize fp8, "
+        << bytes(model::ExpertCoding::kInt4) << " with --quantize int4\n";
   }
   out << "keys and values at\n";
   for (const int64_t context : options.contexts) {

@@ -24,6 +24,7 @@ struct PerplexityOptions {
   int64_t max_tokens = 0;  // 0: all
   bool json = false;
   std::string precision = "f32";
+  std::string quantize;
   MachineOptions machine;
 };
 
@@ -119,7 +120,7 @@ std::unique_ptr<const model::LoadedModel> load_reference(const PerplexityOptions
 }
 
 void run_perplexity(const PerplexityOptions& options, Io& io) {
-  const auto loaded = model::load_model(resolve_model(options.model), options.machine.device());
+  const auto loaded = load_model(options.model, options.machine.device(), options.quantize);
   const auto reference = load_reference(options, loaded);
   const auto tokenizer = loaded.need_tokenizer();
   data::DocumentReader reader({options.file});
@@ -157,6 +158,7 @@ void add_perplexity_command(CLI::App& app, Io& io) {
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--json", options->json, "one JSON object");
   add_precision(*command, options->precision);
+  add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n  corral perplexity llama-scout-mini stories.jsonl.zst --context 512\n"

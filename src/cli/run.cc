@@ -21,6 +21,7 @@ struct RunOptions {
   bool json = false;
   GenerationOptions generation;
   ImageOptions images;
+  std::string quantize;
   MachineOptions machine;
 };
 
@@ -68,8 +69,7 @@ engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& 
 
 void run_model(const RunOptions& options, Io& io) {
   const DevicePtr device = options.machine.device();
-  const auto loaded =
-      model::load_model(resolve_model(options.model), device, options.images.mmproj());
+  const auto loaded = load_model(options.model, device, options.quantize, options.images.mmproj());
   const std::string prompt = options.prompt == "-" ? read_all(io.in) : options.prompt;
   const engine::Prompt tokens = make_prompt(options, loaded, prompt);
   model::ForwardOptions forward;
@@ -102,6 +102,7 @@ void add_run_command(CLI::App& app, Io& io) {
   options->generation.add_to(*command);
   options->images.add_to(*command);
   options->images.add_video_to(*command);
+  add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"

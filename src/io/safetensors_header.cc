@@ -42,7 +42,7 @@ constexpr std::array<TypeRow, 17> kTypes = {{
     {"I16", 2, std::nullopt},
     {"I8", 1, std::nullopt},
     {"BOOL", 1, std::nullopt},
-    {"F8_E4M3", 1, std::nullopt},
+    {"F8_E4M3", 1, DType::kU8},
     {"F8_E5M2", 1, std::nullopt},
     {"F8_E8M0", 1, std::nullopt},
 }};

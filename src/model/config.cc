@@ -92,6 +92,18 @@ void check_layers(const Config& c) {
   }
 }
 
+// Quantized weights are recognised by their tensors; what cannot be read is refused here.
+void check_quantization(const Json& json, const std::string& name) {
+  if (!json.contains("quantization_config") || json["quantization_config"].is_null()) return;
+  const Json& quantization = json["quantization_config"];
+  const Json method =
+      quantization.is_object() ? quantization.value("quant_method", Json()) : Json();
+  if (method == "compressed-tensors" || method == "fbgemm_fp8") return;
+  throw NotSupported(str(name, ": weights quantized by ",
+                         method.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 60),
+                         "; Corral reads compressed-tensors and fbgemm_fp8"));
+}
+
 }  // namespace
 
 bool Config::is_moe(int64_t layer) const {
@@ -157,6 +169,7 @@ void Config::normalise() {
 Config parse_config(const std::string& text, const std::string& name) {
   const Json json = parse_json(text, name);
   if (!json.is_object()) throw CorruptFile(str(name, ": not a JSON object"));
+  check_quantization(json, name);
   const std::string type = json.contains("model_type") && json["model_type"].is_string()
                                ? json["model_type"].get<std::string>()
                                : "";

@@ -10,7 +10,8 @@ namespace {
 using quant::LinearWeight;
 
 bool fills_its_tensor(const LinearWeight& w) {
-  return w.offset == 0 && w.count * w.out_features * w.in_features == w.data.numel();
+  return w.coding == quant::Coding::kNone && w.offset == 0 &&
+         w.count * w.out_features * w.in_features == w.data.numel();
 }
 
 // A matrix in [out, in] order: the source's own memory where it lies so.
@@ -28,6 +29,7 @@ Tensor expert_out_in(const LinearWeight& w, int64_t e) {
 // The parts lie side by side in one tensor of three axes, and fill it.
 bool lie_side_by_side(const std::vector<LinearWeight>& parts) {
   const LinearWeight& first = parts.front();
+  if (first.coding != quant::Coding::kNone) return false;
   int64_t columns = 0;
   for (const LinearWeight& part : parts) {
     if (part.stride_out != 1 || part.data.storage() != first.data.storage()) return false;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/safetensors_writer.h"
+#include "model/coded_checkpoint.h"
 #include "model/export.h"
 #include "model/vision/vision_checkpoint.h"
 
@@ -17,12 +18,16 @@ namespace {
 constexpr std::string_view kMultimodalPrefix = "language_model.";
 constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 
+// The name with the multimodal prefix, or without it when it has one.
+std::string in_other_layout(const std::string& name) {
+  const bool prefixed = name.starts_with(kMultimodalPrefix);
+  return prefixed ? name.substr(kMultimodalPrefix.size()) : std::string(kMultimodalPrefix) + name;
+}
+
 // The name under which the file has the parameter: with or without the multimodal prefix.
 std::string name_in(const io::WeightSource& source, const std::string& name) {
   if (source.has(name)) return name;
-  const bool prefixed = name.starts_with(kMultimodalPrefix);
-  const std::string other =
-      prefixed ? name.substr(kMultimodalPrefix.size()) : std::string(kMultimodalPrefix) + name;
+  const std::string other = in_other_layout(name);
   return source.has(other) ? other : name;
 }
 
@@ -49,11 +54,22 @@ ParameterInfo half_of(const ParameterInfo& gate_up, std::string_view name) {
 // Parameters of a Hugging Face directory, or of another checkpoint under these names.
 class HfReader final : public ParameterReader {
  public:
-  HfReader(const io::WeightSource& source, const DevicePtr& device)
-      : source_(source), device_(device) {}
+  HfReader(const io::WeightSource& source, const Config& config, const DevicePtr& device)
+      : source_(source), device_(device) {
+    const std::string root(config.multimodal_layout ? kMultimodalPrefix : std::string_view());
+    const std::string norm = root + "model.norm.weight";
+    other_layout_ = name_in(source, norm) != norm;
+  }
 
   Tensor tensor(const ParameterInfo& info) override { return get_float(source_, info, device_); }
+  quant::LinearWeight linear(const ParameterInfo& info) override {
+    const auto coded =
+        read_coded(source_, in_file(info).name, info.shape[0], info.shape[1], device_);
+    return coded ? *coded : ParameterReader::linear(info);
+  }
   MlpWeights experts(const ParameterInfo& gate_up, const ParameterInfo& down) override {
+    const auto coded = read_coded_experts(source_, in_file(gate_up), in_file(down), device_);
+    if (coded) return *coded;
     const ParameterInfo gate = half_of(gate_up, "gate_proj");
     if (!source_.has(name_in(source_, gate.name))) {
       return ParameterReader::experts(gate_up, down);
@@ -67,8 +83,15 @@ class HfReader final : public ParameterReader {
     return quant::LinearWeight::in_out(checked(info), 0, info.shape[2]);
   }
 
+  // The parameter as the file names it, also when only a part of that name is there (..._packed).
+  ParameterInfo in_file(ParameterInfo info) const {
+    if (other_layout_) info.name = in_other_layout(info.name);
+    return info;
+  }
+
   const io::WeightSource& source_;
   const DevicePtr& device_;
+  bool other_layout_ = false;
 };
 
 // gate_up_proj in f32 from a file that keeps the halves apart.
@@ -103,7 +126,7 @@ Config read_hf_config(const std::filesystem::path& dir) {
 TextWeights hf_weights(const io::WeightSource& source, const Config& config,
                        const DevicePtr& device) {
   try {
-    HfReader reader(source, device);
+    HfReader reader(source, config, device);
     return arrange_weights(config, reader);
   } catch (const CorruptFile& error) {
     const std::string message = error.what();

@@ -1,6 +1,7 @@
 #include "quant/dense.h"
 
 #include "quant/block_format.h"
+#include "quant/coded.h"
 
 namespace corral::quant {
 namespace {
@@ -25,6 +26,12 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
   const int64_t K = weight.in_features;
   Tensor out({N, K}, DType::kF32, weight.data.device());
   auto* to = out.mutable_data<float>();
+  if (weight.coding != Coding::kNone) {
+    weight.data.device()->threads().parallel_for(N, 16, [&](int64_t begin, int64_t end) {
+      decode_rows(weight, index, begin, end - begin, to + begin * K);
+    });
+    return out;
+  }
   const DType dtype = weight.data.dtype();
   const int64_t first = weight.offset + index * weight.stride_count;
   weight.data.device()->threads().parallel_for(N, 16, [&](int64_t begin, int64_t end) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -11,6 +13,11 @@ namespace corral::quant {
 /// output element, so a row's result depends neither on the other rows of the batch nor on the
 /// number of threads. Block-quantized weights ignore it: their formats say how they are multiplied.
 enum class Precision : uint8_t { kF32, kBF16 };
+
+/// What the bytes of a weight are when they are no numbers: codes with scales beside them
+/// (quant/coded.h). kF8E4M3: a code a byte. kInt4: two codes a byte, the first in the low half,
+/// each the value plus 8.
+enum class Coding : uint8_t { kNone, kF8E4M3, kInt4 };
 
 /// The weight of y = x W^T as linear and grouped_linear read it: `count` matrices (one for linear,
 /// one an expert for grouped_linear) of out_features N rows and in_features K columns, anywhere in
@@ -25,6 +32,12 @@ struct LinearWeight {
   int64_t stride_count = 0;
   int64_t stride_out = 0;
   int64_t stride_in = 1;
+
+  Coding coding = Coding::kNone;  // if another: data is u8, strides count codes
+  Tensor scales = {};             // of codes: f32 [count, out_features, groups of a row]
+  /// Codes of which every matrix has a tensor of its own, as files of single experts do; `data` is
+  /// the first and stride_count unused.
+  std::shared_ptr<const std::vector<Tensor>> matrices = nullptr;
 
   bool defined() const { return data.defined(); }
 

@@ -5,6 +5,7 @@
 
 #include "autograd/tape.h"
 #include "base/error.h"
+#include "ops/linear/coded_products.h"
 #include "ops/linear/linear_products.h"
 
 namespace corral::ops {
@@ -33,6 +34,20 @@ std::vector<Product> products_of(std::span<const int64_t> offsets, const MakePro
   return products;
 }
 
+void multiply(const Tensor& x_NK, const quant::LinearWeight& w, Tensor& y_NF,
+              std::span<const int64_t> offsets, quant::Precision precision) {
+  if (w.coding == quant::Coding::kNone) {
+    const auto products = products_of(
+        offsets, [&](int64_t e, RowRange rows) { return forward_product(x_NK, w, y_NF, e, rows); });
+    return matmul(*x_NK.device(), products, precision);
+  }
+  std::vector<CodedRows> products;
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    products.push_back({static_cast<int64_t>(e), {offsets[e], offsets[e + 1]}});
+  }
+  coded_products(x_NK, w, y_NF, products, precision);
+}
+
 }  // namespace
 
 Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
@@ -43,11 +58,7 @@ Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
   check_offsets(offsets, w.count, x_NK.dim(0));
 
   Tensor y_NF({x_NK.dim(0), w.out_features}, DType::kF32, x_NK.device());
-  matmul(
-      *x_NK.device(),
-      products_of(offsets, [&](int64_t e,
-                               RowRange rows) { return forward_product(x_NK, w, y_NF, e, rows); }),
-      precision);
+  multiply(x_NK, w, y_NF, offsets, precision);
   if (!autograd::recording({x_NK, w.data})) return y_NF;
 
   // dx = dy W[e];   dW[e] += dy^T x

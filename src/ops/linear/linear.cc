@@ -2,6 +2,7 @@
 
 #include "autograd/tape.h"
 #include "base/error.h"
+#include "ops/linear/coded_products.h"
 #include "ops/linear/linear_products.h"
 
 namespace corral::ops {
@@ -12,7 +13,12 @@ Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision
     throw ShapeError(str("linear: w is a stack of ", w.count, " matrices, needs one"));
   }
   Tensor y_TN(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
-  matmul(*x_TK.device(), forward_product(x_TK, w, y_TN, 0, {0, rows_of(x_TK)}), precision);
+  if (w.coding != quant::Coding::kNone) {
+    const CodedRows all = {0, {0, rows_of(x_TK)}};
+    coded_products(x_TK, w, y_TN, {&all, 1}, precision);
+  } else {
+    matmul(*x_TK.device(), forward_product(x_TK, w, y_TN, 0, {0, rows_of(x_TK)}), precision);
+  }
 
   // dx = dy W;   dW += dy^T x
   auto backward = [x_TK = x_TK.detach(), w, precision](const Tensor& dy_TN,

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "quant/coded.h"
 
 namespace corral::ops {
 namespace {
@@ -24,6 +25,9 @@ MatrixView weight_view(const quant::LinearWeight& w, int64_t index) {
 }
 
 void check_gradient(const char* op, const quant::LinearWeight& w) {
+  if (w.coding != quant::Coding::kNone) {
+    throw NotSupported(str(op, ": no gradient through int4 or FP8 weights"));
+  }
   if (block_elements(w.data.dtype()) != 1) {
     throw NotSupported(str(op, ": no gradient through ", w.data.dtype(), " weights"));
   }
@@ -73,6 +77,7 @@ void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w)
     throw ShapeError(
         str(op, ": x is ", x.shape(), ", w needs ", w.in_features, " in the last axis"));
   }
+  if (w.coding != quant::Coding::kNone) return quant::check_coded(op, w);
   if (!fits(w)) {
     throw ShapeError(str(op, ": w of ", w.count, " x ", w.out_features, " x ", w.in_features,
                          " does not lie in its data ", w.data.shape()));
