@@ -131,7 +131,7 @@ double VideoFile::duration_seconds() const {
   if (stream_->duration > 0) {
     seconds = in_seconds(stream_->duration, stream_->time_base);
   } else if (format_->duration > 0) {
-    seconds = in_seconds(format_->duration, AV_TIME_BASE_Q);
+    seconds = in_seconds(format_->duration, AVRational{1, AV_TIME_BASE});
   }
   return std::isfinite(seconds) && seconds > 0 ? seconds : 0;
 }
