@@ -37,7 +37,7 @@ TEST(RunReport, WritesMetricsWithTheClockApart) {
   const auto json = report.metrics(a_report());
   EXPECT_EQ(json["step"], 12);
   EXPECT_EQ(json["loss"], 3.25);
-  EXPECT_EQ(json["max_violation"], (nlohmann::json{0.5, 0.25}));
+  EXPECT_EQ(json["max_violation"], (nlohmann::ordered_json{0.5, 0.25}));
   EXPECT_EQ(json["dead_experts"], 3);
   EXPECT_EQ(json["speed"]["tokens_per_second"], 4000);
   EXPECT_DOUBLE_EQ(json["speed"]["utilisation"].get<double>(), 0.4);
