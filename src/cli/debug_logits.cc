@@ -132,7 +132,7 @@ class LogitsRun {
       tensors_.push_back({name + ".experts", expert_table(recorder, device_)});
     }
     for (const auto& [key, rows] : recorder.traced) {
-      tensors_.push_back({name + "." + key, rows.tensor(device_)});
+      tensors_.push_back({str(name, ".", key), rows.tensor(device_)});
     }
   }
 
@@ -159,7 +159,8 @@ class LogitsRun {
     prompt.placeholder = static_cast<int32_t>(tower.config().image_token);
     if (options_.trace && !traced_as.empty()) {
       tensors_.push_back({traced_as + ".tiles", tiles});
-      for (const auto& [stage, x] : stages.seen) tensors_.push_back({traced_as + "." + stage, x});
+      for (const auto& [stage, x] : stages.seen)
+        tensors_.push_back({str(traced_as, ".", stage), x});
     }
     return prompt;
   }

@@ -1,11 +1,11 @@
 #include "hub/pull.h"
 
-#include <cstdlib>
 #include <memory>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/environment.h"
 #include "cli/interrupt.h"
 #include "cli/pulled_models.h"
 #include "hub/hub_errors.h"
@@ -19,11 +19,6 @@ struct PullCommandOptions {
   hub::PullOptions pull;
   std::string to;
 };
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 void pull(const PullCommandOptions& given, Io& io) {
   hub::PullOptions options = given.pull;

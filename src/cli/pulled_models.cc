@@ -1,19 +1,13 @@
 #include "cli/pulled_models.h"
 
-#include <cstdlib>
-
 #include "base/error.h"
+#include "cli/environment.h"
 #include "hub/pull.h"
 
 namespace corral::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 /// One that can be loaded: not a projector, not a later part of a split model.
 bool is_gguf_model(const fs::path& path) {

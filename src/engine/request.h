@@ -38,6 +38,8 @@ struct Outcome {
 class Sink {
  public:
   virtual ~Sink() = default;
+  // By value, since who overrides it keeps the result.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param)
   virtual void on_prompt(PromptResult result) { static_cast<void>(result); }
   virtual void on_step(int64_t choice, Step step) = 0;
   virtual void on_finish(int64_t choice, FinishReason reason) = 0;

@@ -49,6 +49,7 @@ class Downloader {
 
   int64_t run(int64_t total_bytes) {
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<size_t>(options_.connections));
     running_ = options_.connections;
     for (int i = 0; i < options_.connections; ++i) threads.emplace_back([this] { work(); });
     watch(total_bytes);
