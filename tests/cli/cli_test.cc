@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "cli/app.h"
+#include "cli/run_corral.h"
 #include "io/safetensors.h"
 #include "support/paths.h"
 #include "support/temp_dir.h"
@@ -16,21 +16,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
-
-struct Result {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Result corral(const std::vector<std::string>& arguments, const std::string& input = "") {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Io io{in, out, err, false};
-  const int status = run(arguments, io);
-  return {status, out.str(), err.str()};
-}
 
 std::string training_model() { return (test::data_dir() / "training").string(); }
 

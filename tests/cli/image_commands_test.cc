@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "cli/app.h"
+#include "cli/run_corral.h"
 #include "io/safetensors.h"
 #include "model/hf_checkpoint.h"
 #include "model/tiny_model.h"
@@ -20,21 +20,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
-
-struct Result {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Result corral(const std::vector<std::string>& arguments, const std::string& input = "") {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Io io{in, out, err, false};
-  const int status = run(arguments, io);
-  return {status, out.str(), err.str()};
-}
 
 // A portable bitmap would do, but only formats that people have are read: a BMP of one colour.
 std::string bitmap(int red, int green, int blue) {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/app.h"
+#include "cli/run_corral.h"
 #include "io/safetensors.h"
 #include "support/paths.h"
 #include "support/temp_dir.h"
@@ -13,21 +13,6 @@
 
 namespace corral::cli {
 namespace {
-
-struct Result {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Result corral(const std::vector<std::string>& arguments) {
-  std::istringstream in;
-  std::ostringstream out;
-  std::ostringstream err;
-  Io io{in, out, err, false};
-  const int status = run(arguments, io);
-  return {status, out.str(), err.str()};
-}
 
 TEST(DebugTiles, WritesTilesAndSaysHowTheyLie) {
   const test::TempDir folder;

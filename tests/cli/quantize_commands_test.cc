@@ -4,28 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/app.h"
+#include "cli/run_corral.h"
 #include "support/temp_dir.h"
 
 namespace corral::cli {
 namespace {
 
 using ::testing::HasSubstr;
-
-struct Result {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Result corral(const std::vector<std::string>& arguments) {
-  std::istringstream in;
-  std::ostringstream out;
-  std::ostringstream err;
-  Io io{in, out, err, false};
-  const int status = run(arguments, io);
-  return {status, out.str(), err.str()};
-}
 
 class QuantizeOption : public testing::Test {
  protected:

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/app.h"
+#include "cli/run_corral.h"
 #include "support/paths.h"
 
 namespace corral::cli {
@@ -14,21 +14,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using OrderedJson = nlohmann::ordered_json;
-
-struct Result {
-  int status;
-  std::string out;
-  std::string err;
-};
-
-Result corral(const std::vector<std::string>& arguments, const std::string& input = "") {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Io io{in, out, err, false};
-  const int status = run(arguments, io);
-  return {status, out.str(), err.str()};
-}
 
 class TextCommands : public testing::Test {
  protected:
