@@ -45,6 +45,7 @@ Step Generation::next(std::span<const float> logits_V, std::span<const int32_t> 
   step.text = text_of(step.token);
   if (stop_strings_.stopped()) {
     reason_ = FinishReason::kStopString;
+    step.stop_string = stop_strings_.found();
   } else if (static_cast<int64_t>(tokens_.size()) >= options_.max_tokens) {
     reason_ = FinishReason::kLength;
     step.text += rest();

@@ -44,6 +44,7 @@ struct Step {
   bool is_stop_token = false;  // it ended the answer and is not part of it
   std::string text;            // what became certain: whole characters, no part of a stop string
   std::optional<TokenLogprobs> logprobs;
+  std::string stop_string = {};  // the one that ended the answer
 };
 
 /// One answer as it grows: chooses tokens and knows when to end. It does not know where logits come

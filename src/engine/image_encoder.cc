@@ -27,27 +27,31 @@ int64_t ImageEncoder::Kept::bytes() const {
   return static_cast<int64_t>(content.size()) + image->vectors_MW.size_bytes();
 }
 
-EncodedImagePtr ImageEncoder::encode(std::string_view file, const std::string& name) {
-  return find_or_encode(file,
-                        [&] { return media::decode_image(std::as_bytes(std::span(file)), name); });
+EncodedImagePtr ImageEncoder::encode(std::string_view file, const std::string& name,
+                                     const ImageRequest& request) {
+  const auto decode = [&] {
+    return media::decode_image(std::as_bytes(std::span(file)), name, request.limits);
+  };
+  std::string content = str("file in ", request.max_tiles, " tiles\n");
+  return find_or_encode(content.append(file), request.max_tiles, decode);
 }
 
-EncodedImagePtr ImageEncoder::encode(const media::Image& picture) {
-  // Begins like no file that can be decoded, and says how the pixels lie.
-  std::string content = str("pixels ", picture.width, "x", picture.height, "\n");
+EncodedImagePtr ImageEncoder::encode(const media::Image& picture, int64_t max_tiles) {
+  std::string content =
+      str("pixels ", picture.width, "x", picture.height, " in ", max_tiles, " tiles\n");
   content.append(picture.rgb.begin(), picture.rgb.end());
-  return find_or_encode(content, [&] { return picture; });
+  return find_or_encode(content, max_tiles, [&] { return picture; });
 }
 
-EncodedImagePtr ImageEncoder::find_or_encode(std::string_view content,
+EncodedImagePtr ImageEncoder::find_or_encode(const std::string& content, int64_t max_tiles,
                                              const std::function<media::Image()>& decode) {
   const std::lock_guard lock(mutex_);
   if (const auto found = by_content_.find(content); found != by_content_.end()) {
     kept_.splice(kept_.begin(), kept_, found->second);
     return found->second->image;
   }
-  EncodedImagePtr image = run_tower(decode());
-  kept_.push_front({std::string(content), image});
+  EncodedImagePtr image = run_tower(decode(), max_tiles);
+  kept_.push_front({content, image});
   by_content_.emplace(kept_.front().content, kept_.begin());
   held_bytes_ += kept_.front().bytes();
   make_room();
@@ -58,11 +62,12 @@ EncodedImagePtr ImageEncoder::encode_file(const std::filesystem::path& path) {
   return encode(read_file(path, media::ImageLimits().max_bytes), path.string());
 }
 
-EncodedImagePtr ImageEncoder::run_tower(const media::Image& picture) {
+EncodedImagePtr ImageEncoder::run_tower(const media::Image& picture, int64_t max_tiles) {
   const autograd::NoGrad no_grad;  // the tower may be one in training
   const model::VisionConfig& config = tower_->config();
   const DevicePtr device = tower_->device();
-  const media::TiledImage tiled = media::tile_image(picture, {.size = config.image_size}, device);
+  const media::TiledImage tiled =
+      media::tile_image(picture, {.size = config.image_size, .max_tiles = max_tiles}, device);
   const int64_t tiles = tiled.tiles.dim(0);
   const int64_t rows = config.vectors_per_tile();
   auto image = std::make_shared<EncodedImage>();

@@ -11,11 +11,21 @@
 #include <unordered_map>
 #include <vector>
 
+#include "media/image.h"
 #include "media/tiles.h"
 #include "model/vision/vision_tower.h"
 #include "text/chat.h"
 
 namespace corral::engine {
+
+/// Into how many tiles a picture is cut at most, as the model was trained.
+inline constexpr int64_t kMostTiles = 16;
+
+/// How closely a picture is to be looked at, and what its file may ask of the machine.
+struct ImageRequest {
+  int64_t max_tiles = kMostTiles;  // 1: the picture is seen once, small
+  media::ImageLimits limits = {};
+};
 
 /// A picture as the text model sees it.
 struct EncodedImage {
@@ -37,9 +47,10 @@ class ImageEncoder {
 
   /// file: the bytes of an image file, in any format that media::decode_image reads; `name` is for
   /// messages. Throws as decode_image does.
-  EncodedImagePtr encode(std::string_view file, const std::string& name);
+  EncodedImagePtr encode(std::string_view file, const std::string& name,
+                         const ImageRequest& request = {});
   /// The same for a picture that is already decoded: a frame of a video.
-  EncodedImagePtr encode(const media::Image& picture);
+  EncodedImagePtr encode(const media::Image& picture, int64_t max_tiles = kMostTiles);
   /// The same for a file on disk.
   EncodedImagePtr encode_file(const std::filesystem::path& path);
 
@@ -53,9 +64,9 @@ class ImageEncoder {
     EncodedImagePtr image;
     int64_t bytes() const;
   };
-  EncodedImagePtr find_or_encode(std::string_view content,
+  EncodedImagePtr find_or_encode(const std::string& content, int64_t max_tiles,
                                  const std::function<media::Image()>& decode);
-  EncodedImagePtr run_tower(const media::Image& picture);
+  EncodedImagePtr run_tower(const media::Image& picture, int64_t max_tiles);
   void make_room();
 
   std::shared_ptr<const model::VisionTower> tower_;

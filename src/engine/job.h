@@ -15,8 +15,9 @@ namespace corral::engine {
 struct Choice {
   int64_t index = 0;
   Generation generation;
-  std::vector<int32_t> tokens;  // prompt and answer
-  int64_t sequence = -1;        // in the KV cache; -1: has none
+  std::vector<int32_t> tokens;       // prompt and answer
+  std::vector<uint64_t> identities;  // of these
+  int64_t sequence = -1;             // in the KV cache; -1: has none
   int64_t fed = 0;
 
   int64_t pending() const { return static_cast<int64_t>(tokens.size()) - fed; }
@@ -30,9 +31,10 @@ struct Job {
   bool prompt_done = false;
   bool cancelled = false;
   PromptResult prompt;
+  std::vector<double> hidden_sum_D;  // of the prompt's tokens so far, for its embedding
   Outcome outcome;
 
-  int64_t prompt_tokens() const { return static_cast<int64_t>(request.prompt.size()); }
+  int64_t prompt_tokens() const { return static_cast<int64_t>(request.prompt.tokens.size()); }
 };
 
 }  // namespace corral::engine

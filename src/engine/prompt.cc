@@ -16,44 +16,50 @@ uint64_t identity_of(const EncodedImage& image, int64_t row) {
   return kImageMark | image.id << kRowBits | static_cast<uint64_t>(row);
 }
 
-const EncodedImage& image_of(const Prompt& prompt, uint64_t identity) {
+const EncodedImage& image_of(std::span<const EncodedImagePtr> images, uint64_t identity) {
   const auto same = [&](const EncodedImagePtr& image) {
     return image->id == (identity & ~kImageMark) >> kRowBits;
   };
-  return **std::find_if(prompt.images.begin(), prompt.images.end(), same);
-}
-
-// The vectors of the prompt's rows [begin, end) whose token is a placeholder.
-void add_vectors(const Prompt& prompt, std::span<const uint64_t> identities, int64_t begin,
-                 int64_t end, kv::Batch& batch) {
-  std::vector<const float*> sources;
-  int64_t width = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    const uint64_t identity = identities[static_cast<size_t>(i)];
-    if ((identity & kImageMark) == 0) continue;
-    const EncodedImage& image = image_of(prompt, identity);
-    width = image.vectors_MW.dim(1);
-    const auto row = static_cast<int64_t>(identity & kRowMask);
-    sources.push_back(image.vectors_MW.data<float>() + row * width);
-    batch.vector_rows.push_back(i - begin);
-  }
-  if (sources.empty()) return;
-  batch.vectors = Tensor({static_cast<int64_t>(sources.size()), width}, DType::kF32,
-                         prompt.images.front()->vectors_MW.device());
-  auto* to = batch.vectors.mutable_data<float>();
-  for (const float* from : sources) to = std::copy_n(from, width, to);
+  return **std::find_if(images.begin(), images.end(), same);
 }
 
 }  // namespace
 
+kv::Batch batch_of(std::span<const PromptPiece> pieces) {
+  kv::Batch batch;
+  std::vector<std::span<const float>> sources;
+  DevicePtr device;
+  for (const PromptPiece& piece : pieces) {
+    const int64_t first_row = batch.size();
+    batch.append(piece.tokens, piece.first_position, piece.sequence);
+    for (size_t i = 0; i < piece.identities.size(); ++i) {
+      const uint64_t identity = piece.identities[i];
+      if ((identity & kImageMark) == 0) continue;
+      const Tensor& vectors_MW = image_of(piece.images, identity).vectors_MW;
+      const auto W = static_cast<size_t>(vectors_MW.dim(1));
+      sources.push_back(vectors_MW.values<float>().subspan((identity & kRowMask) * W, W));
+      batch.vector_rows.push_back(first_row + static_cast<int64_t>(i));
+      device = vectors_MW.device();
+    }
+  }
+  if (sources.empty()) return batch;
+  const auto W = static_cast<int64_t>(sources.front().size());
+  batch.vectors = Tensor({static_cast<int64_t>(sources.size()), W}, DType::kF32, device);
+  auto* to = batch.vectors.mutable_data<float>();
+  for (const auto source : sources) to = std::copy(source.begin(), source.end(), to);
+  return batch;
+}
+
 kv::Batch prompt_batch(const Prompt& prompt, std::span<const uint64_t> identities, int64_t begin,
                        int64_t end, int64_t sequence) {
-  kv::Batch batch;
-  batch.append(std::span(prompt.tokens)
-                   .subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
-               begin, sequence);
-  add_vectors(prompt, identities, begin, end, batch);
-  return batch;
+  const auto first = static_cast<size_t>(begin);
+  const auto length = static_cast<size_t>(end - begin);
+  const PromptPiece piece{.tokens = std::span(prompt.tokens).subspan(first, length),
+                          .identities = identities.subspan(first, length),
+                          .images = prompt.images,
+                          .first_position = begin,
+                          .sequence = sequence};
+  return batch_of({&piece, 1});
 }
 
 std::vector<uint64_t> Prompt::identities() const {

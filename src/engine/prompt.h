@@ -22,8 +22,19 @@ struct Prompt {
   std::vector<uint64_t> identities() const;
 };
 
-/// Tokens [begin, end) of a prompt as a batch of one segment, at their positions, with the vectors
-/// of their images. identities: of the whole prompt.
+/// Consecutive tokens of one sequence, with their identities and the images that these name.
+struct PromptPiece {
+  std::span<const int32_t> tokens;
+  std::span<const uint64_t> identities;
+  std::span<const EncodedImagePtr> images;
+  int64_t first_position = 0;
+  int64_t sequence = -1;
+};
+
+/// A batch with a segment for each piece, and the vectors of their images.
+kv::Batch batch_of(std::span<const PromptPiece> pieces);
+
+/// Tokens [begin, end) of a prompt as a batch of one segment. identities: of the whole prompt.
 kv::Batch prompt_batch(const Prompt& prompt, std::span<const uint64_t> identities, int64_t begin,
                        int64_t end, int64_t sequence);
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "engine/generation.h"
+#include "engine/prompt.h"
 
 namespace corral::engine {
 
@@ -20,11 +21,18 @@ class Overloaded : public Error {
   using Error::Error;
 };
 
+/// How the hidden states of a prompt (after the final norm) become one vector.
+enum class Pooling {
+  kMean,  // of all tokens, summed in f64 in their order
+  kLast,  // that of the last token
+};
+
 /// What is known once a request's prompt is in the cache.
 struct PromptResult {
   int64_t tokens = 0;
   int64_t cached_tokens = 0;            // found in the prefix cache
   std::vector<TokenLogprobs> logprobs;  // of the prompt's tokens from the second on, if asked for
+  std::vector<float> embedding;         // [D], if asked for; not normalised
 };
 
 /// How a request ended.
@@ -49,11 +57,12 @@ class Sink {
 
 /// A prompt to answer.
 struct Request {
-  std::vector<int32_t> prompt;  // at least one token
+  Prompt prompt;  // at least one token
   GenerateOptions options;
   int64_t choices = 1;                     // answers; the i-th draws with seed + i
   std::optional<int64_t> prompt_logprobs;  // log probabilities of the prompt's own tokens, and of
                                            // the k likeliest beside them
+  std::optional<Pooling> embedding = {};   // the prompt as a vector
   int32_t priority = 0;                    // higher goes first
   std::string client;                      // those of one priority take turns
   std::optional<Clock::time_point> deadline;

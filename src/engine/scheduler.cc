@@ -72,14 +72,20 @@ Scheduler::Scheduler(const model::TextModel& model,
 Scheduler::~Scheduler() = default;
 
 void Scheduler::check(const Request& request) const {
-  const auto tokens = static_cast<int64_t>(request.prompt.size());
+  const auto tokens = static_cast<int64_t>(request.prompt.tokens.size());
   if (tokens == 0) throw UsageError("an empty prompt: the model needs at least one token");
   const int64_t V = model_.config().vocab_size;
-  for (const int32_t token : request.prompt) {
+  for (const int32_t token : request.prompt.tokens) {
     if (token < 0 || token >= V) {
       throw UsageError(str("the prompt's token ", token, " is none of the ", V, " of the model"));
     }
   }
+  for (const EncodedImagePtr& image : request.prompt.images) {
+    if (image->vectors_MW.dim(1) == model_.config().hidden_size) continue;
+    throw UsageError(str("the prompt's image has vectors of ", image->vectors_MW.dim(1),
+                         " numbers, the model takes ", model_.config().hidden_size));
+  }
+  static_cast<void>(request.prompt.identities());  // as many placeholders as vectors
   for (const auto& [token, bias] : request.options.sampling.logit_bias) {
     if (token < 0 || token >= V) {
       throw UsageError(str("logit_bias: ", token, " is none of the ", V, " tokens of the model"));
@@ -101,7 +107,7 @@ void Scheduler::check(const Request& request) const {
 void Scheduler::add(int64_t id, Request request) {
   auto job = std::make_unique<Job>();
   job->id = id;
-  job->prompt.tokens = static_cast<int64_t>(request.prompt.size());
+  job->prompt.tokens = static_cast<int64_t>(request.prompt.tokens.size());
   job->request = std::move(request);
   waiting_.push(std::move(job));
   ++stats_.requests;
@@ -161,16 +167,21 @@ bool Scheduler::has_room(const Choice& choice) const {
 std::unique_ptr<Choice> Scheduler::make_choice(const Request& request, int64_t index) const {
   GenerateOptions options = request.options;
   options.sampling.seed += static_cast<uint64_t>(index);
-  return std::make_unique<Choice>(Choice{
-      .index = index, .generation = Generation(tokenizer_, options), .tokens = request.prompt});
+  return std::make_unique<Choice>(Choice{.index = index,
+                                         .generation = Generation(tokenizer_, options),
+                                         .tokens = request.prompt.tokens,
+                                         .identities = request.prompt.identities()});
 }
 
 // The sequence of a choice begins with what the prefix cache knows. The last token always goes
-// through the model, for its logits; all do if log probabilities of the prompt are asked for.
+// through the model, for its logits; all do if log probabilities or the mean of the prompt are
+// asked for.
 void Scheduler::open(Job& job, Choice& choice) {
-  const bool reads_prompt = job.request.prompt_logprobs.has_value() && !job.prompt_done;
+  const bool reads_prompt = !job.prompt_done && (job.request.prompt_logprobs.has_value() ||
+                                                 job.request.embedding == Pooling::kMean);
   if (prefixes_ && !reads_prompt) {
-    const auto match = prefixes_->restore(std::span(choice.tokens).first(choice.tokens.size() - 1));
+    const auto match =
+        prefixes_->restore(std::span(choice.identities).first(choice.identities.size() - 1));
     choice.sequence = match.sequence;
     choice.fed = match.length;
   } else {
@@ -180,6 +191,7 @@ void Scheduler::open(Job& job, Choice& choice) {
   if (!job.prompt_done) {
     job.prompt.cached_tokens = choice.fed;
     job.prompt.logprobs.clear();
+    job.hidden_sum_D.clear();
   }
 }
 

@@ -112,6 +112,7 @@ class Scheduler {
   bool park_last(std::vector<Piece>& pieces);
 
   void run(std::vector<Piece>& pieces, const kv::Batch& batch);
+  static void add_to_embedding(const Piece& piece, const Tensor& hidden_TD);
   void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD);
   void finish_prompt(Job& job);
   std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_TD);

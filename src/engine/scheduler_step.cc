@@ -59,15 +59,21 @@ std::vector<Scheduler::Piece> Scheduler::plan() const {
 }
 
 kv::Batch Scheduler::make_batch(std::vector<Piece>& pieces) const {
-  kv::Batch batch;
+  std::vector<PromptPiece> parts;
+  int64_t rows = 0;
   for (Piece& piece : pieces) {
-    piece.first_row = batch.size();
-    batch.append(
-        std::span(piece.choice->tokens)
-            .subspan(static_cast<size_t>(piece.choice->fed), static_cast<size_t>(piece.length)),
-        piece.choice->fed, piece.choice->sequence);
+    const Choice& choice = *piece.choice;
+    const auto first = static_cast<size_t>(choice.fed);
+    const auto length = static_cast<size_t>(piece.length);
+    piece.first_row = rows;
+    rows += piece.length;
+    parts.push_back({.tokens = std::span(choice.tokens).subspan(first, length),
+                     .identities = std::span(choice.identities).subspan(first, length),
+                     .images = piece.job->request.prompt.images,
+                     .first_position = choice.fed,
+                     .sequence = choice.sequence});
   }
-  return batch;
+  return batch_of(parts);
 }
 
 // The batch of these pieces, less those of answers that had to be parked for its memory.
@@ -106,12 +112,25 @@ void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   for (const Piece& piece : pieces) {
     Job& job = *piece.job;
     if (job.request.prompt_logprobs && !job.prompt_done) read_prompt_logprobs(piece, hidden_TD);
+    if (job.request.embedding && !job.prompt_done) add_to_embedding(piece, hidden_TD);
     piece.choice->fed += piece.length;
   }
   for (const Piece& piece : pieces) {
     if (piece.choice->pending() == 0 && !piece.job->prompt_done) finish_prompt(*piece.job);
   }
   for (Sampled& sampled : sample(pieces, hidden_TD)) take(sampled);
+}
+
+// Rows are added one by one, so that the pieces make no difference.
+void Scheduler::add_to_embedding(const Piece& piece, const Tensor& hidden_TD) {
+  Job& job = *piece.job;
+  const auto D = static_cast<size_t>(hidden_TD.dim(1));
+  const bool mean = job.request.embedding == Pooling::kMean;
+  if (job.hidden_sum_D.empty()) job.hidden_sum_D.assign(D, 0);
+  for (int64_t row = mean ? 0 : piece.length - 1; row < piece.length; ++row) {
+    const float* from = hidden_TD.data<float>() + (piece.first_row + row) * hidden_TD.dim(1);
+    for (size_t d = 0; d < D; ++d) job.hidden_sum_D[d] = from[d] + (mean ? job.hidden_sum_D[d] : 0);
+  }
 }
 
 void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD) {
@@ -125,7 +144,7 @@ void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD
     const Tensor logits =
         model_.logits(hidden_TD.rows(piece.first_row + begin, piece.first_row + end), forward_);
     for (int64_t row = begin; row < end; ++row) {
-      const int32_t next = job.request.prompt[static_cast<size_t>(first + row + 1)];
+      const int32_t next = job.request.prompt.tokens[static_cast<size_t>(first + row + 1)];
       job.prompt.logprobs.push_back(
           token_logprobs(logits.values<float>().subspan(static_cast<size_t>(row - begin) * V, V),
                          next, *job.request.prompt_logprobs));
@@ -138,9 +157,14 @@ void Scheduler::finish_prompt(Job& job) {
   job.prompt_done = true;
   stats_.prompt_tokens += job.prompt.tokens;
   stats_.cached_tokens += job.prompt.cached_tokens;
+  const double rows =
+      job.request.embedding == Pooling::kMean ? static_cast<double>(job.prompt.tokens) : 1;
+  for (const double sum : job.hidden_sum_D) {
+    job.prompt.embedding.push_back(static_cast<float>(sum / rows));
+  }
   tell(job, [&](Sink& sink) { sink.on_prompt(std::move(job.prompt)); });
   Choice& first = *job.choices.front();
-  if (prefixes_) prefixes_->remember(first.sequence, first.tokens);
+  if (prefixes_) prefixes_->remember(first.sequence, first.identities);
   for (int64_t index = 1; index < job.request.choices; ++index) {
     std::unique_ptr<Choice> choice = make_choice(job.request, index);
     choice->sequence = cache_.fork(first.sequence);
@@ -205,7 +229,10 @@ void Scheduler::take(Sampled& sampled) {
   if (sampled.step.token >= 0) {
     ++job.outcome.answer_tokens;
     ++stats_.answer_tokens;
-    if (!sampled.step.is_stop_token) choice.tokens.push_back(sampled.step.token);
+    if (!sampled.step.is_stop_token) {
+      choice.tokens.push_back(sampled.step.token);
+      choice.identities.push_back(static_cast<uint32_t>(sampled.step.token));
+    }
     tell(job, [&](Sink& sink) { sink.on_step(choice.index, std::move(sampled.step)); });
   }
   if (choice.generation.done()) finish(job, choice);
@@ -217,7 +244,7 @@ void Scheduler::close(Choice& choice) {
   // After a failed step the cache may hold another number of tokens.
   if (prefixes_ && choice.fed > 0 && cache_.length(choice.sequence) == choice.fed) {
     prefixes_->remember(choice.sequence,
-                        std::span(choice.tokens).first(static_cast<size_t>(choice.fed)));
+                        std::span(choice.identities).first(static_cast<size_t>(choice.fed)));
   }
   cache_.release(choice.sequence);
   choice.sequence = -1;

@@ -8,7 +8,7 @@
 namespace corral::kv {
 namespace {
 
-int64_t common(std::span<const int32_t> a, std::span<const int32_t> b) {
+int64_t common(std::span<const PrefixCache::Identity> a, std::span<const PrefixCache::Identity> b) {
   return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
@@ -25,7 +25,7 @@ PrefixCache::PrefixCache(KvCache& cache)
 
 PrefixCache::~PrefixCache() { clear(); }
 
-PrefixCache::Path PrefixCache::find(std::span<const int32_t> tokens) const {
+PrefixCache::Path PrefixCache::find(std::span<const Identity> tokens) const {
   Path path;
   const Node* node = &root_;
   while (path.length < static_cast<int64_t>(tokens.size())) {
@@ -72,7 +72,7 @@ void PrefixCache::touch(const std::vector<Node*>& path, int64_t chunked_from) {
   }
 }
 
-PrefixCache::Match PrefixCache::restore(std::span<const int32_t> tokens) {
+PrefixCache::Match PrefixCache::restore(std::span<const Identity> tokens) {
   const Path path = find(tokens);
   const auto blocks = blocks_of(path.nodes);
   const int64_t length = cache_.adoptable(blocks, path.length);
@@ -81,12 +81,12 @@ PrefixCache::Match PrefixCache::restore(std::span<const int32_t> tokens) {
   return {cache_.adopt(blocks, length), length};
 }
 
-int64_t PrefixCache::known(std::span<const int32_t> tokens) const {
+int64_t PrefixCache::known(std::span<const Identity> tokens) const {
   const Path path = find(tokens);
   return cache_.adoptable(blocks_of(path.nodes), path.length);
 }
 
-void PrefixCache::remember(int64_t sequence, std::span<const int32_t> tokens) {
+void PrefixCache::remember(int64_t sequence, std::span<const Identity> tokens) {
   const auto T = static_cast<int64_t>(tokens.size());
   if (cache_.length(sequence) != T) {
     throw UsageError(str("prefix cache: sequence ", sequence, " has ", cache_.length(sequence),
@@ -106,11 +106,12 @@ void PrefixCache::remember(int64_t sequence, std::span<const int32_t> tokens) {
 
 // The child with this edge, made if it is not there. Null when a longer block already holds all of
 // this one.
-PrefixCache::Node* PrefixCache::child(Node& parent, std::span<const int32_t> edge, int64_t begin,
+PrefixCache::Node* PrefixCache::child(Node& parent, std::span<const Identity> edge, int64_t begin,
                                       int64_t sequence) {
-  const std::vector<int32_t> key(edge.begin(), edge.end());
+  const std::vector<Identity> key(edge.begin(), edge.end());
   const auto after = parent.children.lower_bound(key);
-  const auto starts_with = [](const std::vector<int32_t>& whole, const std::vector<int32_t>& part) {
+  const auto starts_with = [](const std::vector<Identity>& whole,
+                              const std::vector<Identity>& part) {
     return whole.size() >= part.size() && std::equal(part.begin(), part.end(), whole.begin());
   };
   if (after != parent.children.end() && starts_with(after->first, key)) {

@@ -10,9 +10,11 @@
 
 namespace corral::kv {
 
-/// Remembers the pages of finished and running sequences by their tokens, so that an equal
-/// beginning is not computed again. A radix tree: an edge is the tokens of one block (a page of the
-/// global layers, or the shorter end of a sequence), a node holds that block's pages by reference.
+/// Remembers the pages of finished and running sequences, so that an equal beginning is not
+/// computed again. Beginnings are compared by the identities of what stands in them: a token's id,
+/// or which vector of which picture. A radix tree: an edge is the identities of one block (a page
+/// of the global layers, or the shorter end of a sequence), a node holds that block's pages by
+/// reference.
 ///
 /// Chunked layers keep pages of the chunks in which sequences ended. Where they hold none, a prefix
 /// is restored to the beginning of its chunk: less than one chunk is computed again, never the
@@ -22,6 +24,8 @@ namespace corral::kv {
 /// have left go before the global ones. Not thread-safe; the KV cache must outlive it.
 class PrefixCache {
  public:
+  using Identity = uint64_t;
+
   explicit PrefixCache(KvCache& cache);
   ~PrefixCache();
   PrefixCache(const PrefixCache&) = delete;
@@ -33,11 +37,11 @@ class PrefixCache {
     int64_t length;
   };
   /// The longest known beginning of `tokens`; an empty sequence when none is known.
-  Match restore(std::span<const int32_t> tokens);
+  Match restore(std::span<const Identity> tokens);
   /// How many tokens restore() would find now; changes nothing.
-  int64_t known(std::span<const int32_t> tokens) const;
+  int64_t known(std::span<const Identity> tokens) const;
   /// Remembers a sequence, whose committed tokens are `tokens`.
-  void remember(int64_t sequence, std::span<const int32_t> tokens);
+  void remember(int64_t sequence, std::span<const Identity> tokens);
 
   /// Forgets the least recently used pages: those of one block in the chunked layers, or one block
   /// that no longer one goes on from. False when nothing is left.
@@ -51,9 +55,9 @@ class PrefixCache {
  private:
   struct Node {
     Node* parent = nullptr;
-    std::vector<int32_t> edge;
+    std::vector<Identity> edge;
     KvBlock block;
-    std::map<std::vector<int32_t>, std::unique_ptr<Node>> children;
+    std::map<std::vector<Identity>, std::unique_ptr<Node>> children;
     uint64_t used = 0;          // key in by_use_; a parent's is greater than its children's
     uint64_t chunked_used = 0;  // key in by_chunked_use_; 0: no chunked pages
   };
@@ -62,8 +66,8 @@ class PrefixCache {
     int64_t length = 0;  // tokens in common; may end inside the last node's block
   };
 
-  Path find(std::span<const int32_t> tokens) const;
-  Node* child(Node& parent, std::span<const int32_t> edge, int64_t begin, int64_t sequence);
+  Path find(std::span<const Identity> tokens) const;
+  Node* child(Node& parent, std::span<const Identity> edge, int64_t begin, int64_t sequence);
   void touch(const std::vector<Node*>& path, int64_t chunked_from);
   void fill_chunked(Node& node, int64_t sequence);
   void remove(Node& node);

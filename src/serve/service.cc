@@ -36,7 +36,7 @@ engine::Request Service::request(const AnswerRequest& answer, std::vector<int32_
   if (tokens > context) {
     throw ApiError(400, str("the prompt has ", tokens, " tokens, the context holds ", context));
   }
-  result.prompt = std::move(prompt);
+  result.prompt.tokens = std::move(prompt);
   result.options = answer.generate;
   result.options.max_tokens = answer.max_tokens.value_or(context - tokens);
   if (result.options.max_tokens > context) {

@@ -48,7 +48,7 @@ class EngineTest : public ::testing::Test {
 
   Request request(int64_t prompt_tokens, int64_t max_tokens) const {
     Request r;
-    r.prompt = corral::test::some_tokens(prompt_tokens, config.vocab_size);
+    r.prompt.tokens = corral::test::some_tokens(prompt_tokens, config.vocab_size);
     r.options.max_tokens = max_tokens;
     r.options.ignore_stop_tokens = true;
     r.sink = std::make_shared<Waiting>();

@@ -6,10 +6,7 @@
 #include <cmath>
 
 #include "base/file.h"
-#include "engine/image_encoder.h"
-#include "engine/image_prompt.h"
-#include "engine/session.h"
-#include "model/tiny_model.h"
+#include "engine/image_fixture.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
 
@@ -19,81 +16,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-// An uncompressed 24-bit BMP of one colour.
-std::string picture(int width, int height, int red, int green, int blue) {
-  const int row = (3 * width + 3) / 4 * 4;
-  std::string file = "BM";
-  const auto number = [&](int64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> 8 * i & 255);
-  };
-  number(54 + row * height, 4);
-  number(0, 4);
-  number(54, 4);
-  number(40, 4);
-  number(width, 4);
-  number(height, 4);
-  number(1, 2);
-  number(24, 2);
-  number(0, 4);
-  number(row * height, 4);
-  for (int i = 0; i < 4; ++i) number(0, 4);
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < row; ++x) {
-      const int channel = x % 3;
-      number(x >= 3 * width ? 0 : channel == 0 ? blue : channel == 1 ? green : red, 1);
-    }
-  }
-  return file;
-}
-
-std::shared_ptr<const text::Tokenizer> tokenizer() {
-  text::TokenizerSpec spec;
-  for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(1, static_cast<char>(byte));
-  spec.pattern = std::string(text::kLlama4Pattern);
-  text::TokenId next = 256;
-  for (const auto name :
-       {text::special::kBeginOfText, text::special::kEndOfText, text::special::kHeaderStart,
-        text::special::kHeaderEnd, text::special::kEndOfMessage, text::special::kEndOfTurn,
-        text::special::kImageStart, text::special::kImageEnd, text::special::kImage,
-        text::special::kPatch, text::special::kTileXSeparator, text::special::kTileYSeparator}) {
-    spec.specials.emplace(std::string(name), next++);
-  }
-  return text::Tokenizer::create(spec);
-}
-
-class ImageSession : public ::testing::Test {
- protected:
-  DevicePtr device = Device::cpu({.threads = 1});
-  std::shared_ptr<const text::Tokenizer> vocabulary = tokenizer();
-  text::ChatFormat format{vocabulary};
-  model::TextModel model = test::tiny_model(test::tiny_config(), device);
-  model::VisionConfig vision = [this] {
-    model::VisionConfig c;
-    c.hidden_size = 8;
-    c.num_hidden_layers = 1;
-    c.num_attention_heads = 2;
-    c.intermediate_size = 32;
-    c.image_size = 8;
-    c.patch_size = 2;
-    c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
-    c.text_hidden_size = model.config().hidden_size;
-    return c;
-  }();
-  std::shared_ptr<const model::VisionTower> tower = std::make_shared<model::VisionTower>(
-      model::VisionTower::trainable(vision, model::initialise_vision(vision, 1, device)));
-  ImageEncoder encoder{tower, {}};
-
-  Prompt ask(const std::vector<std::string>& files, const std::string& words) {
-    std::vector<EncodedImagePtr> images;
-    text::ChatMessage message{.role = "user"};
-    for (const std::string& file : files) {
-      images.push_back(encoder.encode(file, "picture"));
-      message.content.push_back({text::ContentItem::Kind::kImage, "picture"});
-    }
-    message.content.push_back({text::ContentItem::Kind::kText, words});
-    return chat_prompt(format, std::vector{message}, images);
-  }
-};
+using test::ImageSession;
+using test::picture;
 
 TEST_F(ImageSession, ASecondQuestionAboutAPictureCallsNoTower) {
   const std::string red = picture(8, 8, 255, 0, 0);
@@ -105,7 +29,7 @@ TEST_F(ImageSession, ASecondQuestionAboutAPictureCallsNoTower) {
   EXPECT_NE(encoder.encode(blue, "a.bmp"), first);
   EXPECT_EQ(encoder.tower_calls(), 2);
 
-  const test::TempDir dir;
+  const corral::test::TempDir dir;
   write_file_atomically(dir.path() / "red.bmp", red);
   EXPECT_EQ(encoder.encode_file(dir.path() / "red.bmp"), first);
   EXPECT_EQ(encoder.tower_calls(), 2);
@@ -116,7 +40,7 @@ TEST_F(ImageSession, ForgetsThePictureUsedLongestAgoWhenThereIsNoRoom) {
   const std::string b = picture(8, 8, 4, 5, 6);
   const std::string c = picture(8, 8, 7, 8, 9);
   const auto one = static_cast<int64_t>(a.size()) + encoder.encode(a, "a")->vectors_MW.size_bytes();
-  ImageEncoder small(tower, {}, 2 * one);
+  ImageEncoder small(tower, {}, 2 * one + 100);  // and what else is noted of them
   small.encode(a, "a");
   small.encode(b, "b");
   small.encode(a, "a");
@@ -148,7 +72,7 @@ TEST_F(ImageSession, ThePiecesOfAPromptChangeNoBit) {
     Session session(model, vocabulary, {}, piece);
     const Tensor logits = session.prefill(prompt);
     if (!wanted.defined()) wanted = logits;
-    EXPECT_TRUE(test::same_bits(wanted, logits)) << piece;
+    EXPECT_TRUE(corral::test::same_bits(wanted, logits)) << piece;
   }
 }
 
@@ -163,8 +87,8 @@ TEST_F(ImageSession, AnotherPictureIsAnotherPrefix_FactsRow12) {
   const Tensor red_logits = session.prefill(about_red);
   const Tensor blue_logits = session.prefill(about_blue);
   EXPECT_LT(session.reused_tokens(), static_cast<int64_t>(about_red.tokens.size()) - 15);
-  EXPECT_TRUE(test::same_bits(blue_logits, Session(model, vocabulary).prefill(about_blue)));
-  EXPECT_FALSE(test::same_bits(blue_logits, red_logits));
+  EXPECT_TRUE(corral::test::same_bits(blue_logits, Session(model, vocabulary).prefill(about_blue)));
+  EXPECT_FALSE(corral::test::same_bits(blue_logits, red_logits));
 
   // The same picture with another question reuses all that is equal.
   session.prefill(about_red);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "autograd/tape.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "engine/engine_fixture.h"
@@ -39,7 +40,7 @@ class SchedulerTest : public ::testing::Test {
   }
   static Request request(std::vector<int32_t> tokens, GenerateOptions generate) {
     Request r;
-    r.prompt = std::move(tokens);
+    r.prompt.tokens = std::move(tokens);
     r.options = std::move(generate);
     r.sink = std::make_shared<Heard>();
     return r;
@@ -132,6 +133,40 @@ TEST_F(SchedulerTest, GivesColdAnswersFromAWarmPrefixCache_FactsRow12) {
     // The chunk is 16: less than that is computed again, and always the last token.
     if (length != 150) {
       EXPECT_GT(heard->prompt.cached_tokens, length - 1 - 16) << length;
+    }
+  }
+}
+
+TEST_F(SchedulerTest, MakesEmbeddingsThatNeitherPiecesNorTheCacheChange) {
+  const auto tokens = prompt(70);
+  kv::Batch batch;
+  batch.append(tokens, 0);
+  const autograd::NoGrad no_grad;
+  const Tensor hidden_TD = model.hidden(batch);
+  const auto D = static_cast<size_t>(hidden_TD.dim(1));
+  std::vector<double> mean(D, 0);
+  for (int64_t row = 0; row < 70; ++row) {
+    for (size_t d = 0; d < D; ++d) {
+      mean[d] += hidden_TD.values<float>()[static_cast<size_t>(row) * D + d];
+    }
+  }
+  for (const int64_t step_tokens : {3, 64, 512}) {
+    SchedulerOptions o = test::roomy();
+    o.step_tokens = step_tokens;
+    o.max_running = 3;
+    Scheduler scheduler(model, tokenizer, o);
+    for (const Pooling pooling : {Pooling::kMean, Pooling::kLast, Pooling::kMean}) {
+      Request r = request(tokens, options(0));
+      r.embedding = pooling;
+      const auto heard = add(scheduler, r);
+      finish(scheduler);
+      ASSERT_EQ(heard->prompt.embedding.size(), D);
+      EXPECT_EQ(heard->outcome.value().answer_tokens, 0);
+      for (size_t d = 0; d < D; ++d) {
+        const float expected = pooling == Pooling::kMean ? static_cast<float>(mean[d] / 70)
+                                                         : hidden_TD.values<float>()[69 * D + d];
+        EXPECT_EQ(heard->prompt.embedding[d], expected) << d << " by " << step_tokens;
+      }
     }
   }
 }

@@ -20,23 +20,25 @@ KvLayout layout_of(std::vector<int64_t> chunk_sizes) {
   return layout;
 }
 
-std::vector<int32_t> numbers(int64_t count, int32_t first = 0) {
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i) tokens.push_back(first + static_cast<int32_t>(i));
+std::vector<uint64_t> numbers(int64_t count, uint64_t first = 0) {
+  std::vector<uint64_t> tokens;
+  for (int64_t i = 0; i < count; ++i) tokens.push_back(first + static_cast<uint64_t>(i));
   return tokens;
 }
 
-std::span<const int32_t> head(const std::vector<int32_t>& tokens, int64_t count) {
+std::span<const uint64_t> head(const std::vector<uint64_t>& tokens, int64_t count) {
   return std::span(tokens).first(static_cast<size_t>(count));
 }
 
 // Feeds tokens and leaves in every layer, for each position, the token that stands there: so a
 // restored sequence can be checked.
-void feed(KvCache& cache, int64_t sequence, std::span<const int32_t> tokens, int64_t piece = 1000) {
+void feed(KvCache& cache, int64_t sequence, std::span<const uint64_t> tokens,
+          int64_t piece = 1000) {
   while (!tokens.empty()) {
     const auto length = std::min(tokens.size(), static_cast<size_t>(piece));
     Batch batch;
-    batch.append(tokens.first(length), cache.length(sequence), sequence);
+    const std::vector<int32_t> ids(tokens.begin(), tokens.begin() + static_cast<int64_t>(length));
+    batch.append(ids, cache.length(sequence), sequence);
     cache.prepare(batch);
     for (size_t layer = 0; layer < cache.layout().chunk_sizes.size(); ++layer) {
       const KvSequenceView view = cache.layer(static_cast<int64_t>(layer)).sequence(sequence);
@@ -54,7 +56,7 @@ void feed(KvCache& cache, int64_t sequence, std::span<const int32_t> tokens, int
 }
 
 // All that the next token sees is what these tokens left.
-void expect_holds(KvCache& cache, int64_t sequence, std::span<const int32_t> tokens) {
+void expect_holds(KvCache& cache, int64_t sequence, std::span<const uint64_t> tokens) {
   const auto length = static_cast<int64_t>(tokens.size());
   ASSERT_EQ(cache.length(sequence), length);
   for (size_t layer = 0; layer < cache.layout().chunk_sizes.size(); ++layer) {
@@ -189,7 +191,7 @@ TEST(PrefixCache, WalksRandomly_FactsRow12) {
     const Philox random(static_cast<uint64_t>(chunks.back()));
     uint64_t drawn = 0;
     const auto below = [&](uint64_t n) { return static_cast<int64_t>(random.below(n, drawn++)); };
-    std::vector<std::pair<int64_t, std::vector<int32_t>>> open;
+    std::vector<std::pair<int64_t, std::vector<uint64_t>>> open;
     for (int step = 0; step < 150; ++step) {
       // A prompt that is like others up to a place.
       auto tokens = numbers(1 + below(330));
