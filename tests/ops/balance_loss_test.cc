@@ -90,7 +90,7 @@ TEST(BalanceLoss, OfMicroBatchesSumsToThatOfTheBatch) {
 }
 
 // A router with a bias towards expert 0 that follows the gradient of the loss alone.
-TEST(BalanceLoss, ReducesTheSkewOfARouter) {
+TEST(BalanceLoss, ReducesTheSkewOfARouter_FactsRow31) {
   constexpr int64_t kTokens = 400;
   constexpr int64_t kExperts = 8;
   Tensor l = randn({kTokens, kExperts}, 1);

@@ -26,7 +26,7 @@ ops::Routing to(std::vector<int32_t> experts) {
   return ops::make_routing(std::move(experts), tokens, 4, 1);
 }
 
-TEST(ExpertBalance, GivesTheLoadOfTheGlobalBatchSoFar) {
+TEST(ExpertBalance, GivesTheLoadOfTheGlobalBatchSoFar_FactsRow31) {
   ExpertBalance balance(layers(), 0.25);
   balance.begin_step(8);
   EXPECT_EQ(balance.coefficient(), 0.25);
@@ -40,7 +40,7 @@ TEST(ExpertBalance, GivesTheLoadOfTheGlobalBatchSoFar) {
   EXPECT_THAT(balance.counts(), ElementsAre(ElementsAre(0, 0, 0, 0), ElementsAre(0, 0, 0, 0)));
 }
 
-TEST(ExpertBalance, DoesNotCountALayerThatIsRecomputed) {
+TEST(ExpertBalance, DoesNotCountALayerThatIsRecomputed_FactsRow31) {
   ExpertBalance balance(layers(), 1);
   balance.begin_step(4);
   const std::vector<double> first = [&] {
@@ -71,7 +71,7 @@ TEST(ExpertBalance, ReportsViolationEntropyAndDeadExperts) {
   EXPECT_EQ(reports[1].dead, 2);
 }
 
-TEST(ExpertBalance, RemembersIdleExpertsOverACheckpoint) {
+TEST(ExpertBalance, RemembersIdleExpertsOverACheckpoint_FactsRow31) {
   ExpertBalance before(layers(), 1);
   before.begin_step(2);
   before.load_fractions(1, to({0, 0}), false);
