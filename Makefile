@@ -6,13 +6,13 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # Warnings stop the build with the compiler that CI uses; a newer one may know more of them.
 WERROR ?= $(if $(filter 12 12.%,$(shell g++ -dumpversion 2>/dev/null)),ON,OFF)
 MODEL ?= models/llama-scout-mini.gguf
-# What `make test` and `make bench` select: a regular expression.
+# What `make test` and `make microbench` select: a regular expression.
 FILTER ?= .
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check configure build run test bench format lint tidy asan tsan fuzz \
+.PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
         coverage clean
 
 help: ## show this list
@@ -40,7 +40,13 @@ test: configure ## build everything and run the tests; FILTER=REGEX selects
 	@cmake --build $(BUILD) -j $(JOBS)
 	@python3 tools/run_tests.py $(BUILD) -j $(JOBS) -R '$(FILTER)'
 
-bench: configure ## build and run the benchmarks; FILTER=REGEX selects
+bench: configure ## measure every kernel beside the machine's ceilings: tables and a roofline
+	@cmake --build $(BUILD) -j $(JOBS)
+	@python3 bench/kernel_table.py $(BUILD) --svg $(BUILD)/roofline.svg
+	@python3 bench/training_tables.py $(BUILD)
+	@echo 'picture: $(BUILD)/roofline.svg; one benchmark by itself: make microbench FILTER=REGEX'
+
+microbench: configure ## build and run the benchmarks that FILTER selects
 	@cmake --build $(BUILD) -j $(JOBS)
 	@for bench in $(BUILD)/corral_*_bench; do "$$bench" --benchmark_filter='$(FILTER)' || exit 1; done
 

@@ -10,9 +10,9 @@ processor time that counts. With two, run it on a quiet machine.
 """
 
 import argparse
-import json
 import pathlib
-import subprocess
+
+from rounds import best
 
 KINDS = [
     ("forward", "kForward"),
@@ -21,26 +21,6 @@ KINDS = [
 ]
 SIZES = [(160, 160), (160, 256), (256, 160), (320, 512), (512, 320)]
 SIZES += [(1024, 1024), (2048, 2048), (5120, 5120)]
-
-
-def best(binary, pattern, rounds, clock="real_time"):
-    """The fastest of the rounds of every benchmark whose name matches, by name."""
-    command = [
-        str(binary),
-        f"--benchmark_filter={pattern}",
-        f"--benchmark_repetitions={rounds}",
-        "--benchmark_enable_random_interleaving=true",
-        "--benchmark_format=json",
-    ]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = {}
-    for run in json.loads(out)["benchmarks"]:
-        if run["run_type"] != "iteration":
-            continue
-        name = run["run_name"].replace("corral::", "")
-        if name not in found or run[clock] < found[name][clock]:
-            found[name] = run
-    return found
 
 
 def product_table(binary, rounds, precision, threads, sizes):

@@ -58,11 +58,11 @@ __attribute__((noinline, target("avx2,fma"))) inline void spin_avx2(int64_t roun
 }
 #endif
 
-/// Work per second of `work` units done by each of the threads in body(member); the best of five.
+/// Work per second of `work` units done by each of the threads in body(member); the best of twenty.
 inline double best_rate(int threads, double work, const std::function<void(int)>& body) {
   ThreadPool pool(threads);
   double best = 0;
-  for (int run = 0; run < 5; ++run) {
+  for (int run = 0; run < 20; ++run) {
     const auto start = std::chrono::steady_clock::now();
     pool.run(body);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

@@ -1,0 +1,61 @@
+import sys
+import unittest
+import xml.etree.ElementTree as xml
+
+from support import ROOT
+
+sys.path.insert(0, str(ROOT / "bench"))
+import kernel_table  # noqa: E402
+import roofline  # noqa: E402
+from rounds import fastest  # noqa: E402
+
+
+def run(name, time, **counters):
+    return {"run_type": "iteration", "run_name": name, "real_time": time, **counters}
+
+
+def product(dtype, rows, gigabytes, operations, of_int8=0.5, threads=2):
+    name = f"block_product/type:9/M:{rows}/K:5120/N:8192/threads:{threads}/min_time:0.2/real_time"
+    return run(name, 1, label=dtype, of_int8=of_int8, of_read=0.5,
+               **{"GB/s": gigabytes, "GOP/s": operations})
+
+
+class KernelTable(unittest.TestCase):
+    def setUp(self):
+        runs = [product("q4_0", 1, 20, 70), product("q4_0", 512, 0.2, 450),
+                product("q8_0", 1, 24, 45), product("q8_0", 1, 12, 20, threads=1)]
+        self.by_type = kernel_table.products({r["run_name"] + r["label"]: r for r in runs}, 2)
+
+    def test_keeps_the_fastest_round_of_each_benchmark(self):
+        mean = {**run("x", 1), "run_type": "aggregate"}
+        found = fastest([run("corral::x", 3), run("corral::x", 2), run("y", 5), mean])
+        self.assertEqual({name: r["real_time"] for name, r in found.items()}, {"x": 2, "y": 5})
+
+    def test_has_a_row_for_every_type_and_a_dash_where_nothing_was_run(self):
+        rows = kernel_table.product_table(self.by_type)[2:]
+        self.assertEqual(rows, ["| q4_0 | 20.0 (50 %) | - | - | 450 (50 %) |",
+                                "| q8_0 | 24.0 (50 %) | - | - | - |"])
+
+    def test_names_no_share_of_a_peak_that_the_machine_lacks(self):
+        self.assertEqual(kernel_table.by_arithmetic({"GOP/s": 80, "of_int8": 0}), "80")
+
+    def test_works_the_ceilings_out_of_rates_and_shares(self):
+        self.assertEqual(kernel_table.ceilings(self.by_type), (48e9, 900e9))
+
+    def test_draws_a_mark_for_every_product_below_the_roof(self):
+        picture = roofline.draw(kernel_table.points(self.by_type), 48e9, 900e9)
+        tree = xml.fromstring(picture)
+        titles = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}title")]
+        self.assertEqual(titles, ["q4_0, 1 rows: 70 GOP/s", "q4_0, 512 rows: 450 GOP/s",
+                                  "q8_0, 1 rows: 45 GOP/s"])
+        self.assertIn("int8 900 GOP/s", picture)
+
+    def test_draws_the_slope_alone_without_a_peak(self):
+        picture = roofline.draw(kernel_table.points(self.by_type), 48e9, 0)
+        self.assertNotIn("int8", picture)
+        self.assertEqual(len(list(xml.fromstring(picture).iter(
+            "{http://www.w3.org/2000/svg}polyline"))), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
