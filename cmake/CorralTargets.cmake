@@ -140,15 +140,19 @@ function(corral_benches)
   endforeach()
 endfunction()
 
-# One libFuzzer binary a file: tests/fuzz/gguf_fuzz.cc -> gguf_fuzz.
+# One libFuzzer binary a file, with no more of the program than its folder:
+# tests/fuzz/io/gguf_fuzz.cc -> gguf_fuzz with corral_io.
 function(corral_fuzzers)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cc)
   foreach(source IN LISTS sources)
     get_filename_component(name ${source} NAME_WE)
+    get_filename_component(folder ${source} DIRECTORY)
+    get_filename_component(folder ${folder} NAME)
     add_executable(${name} ${source})
     corral_configure(${name})
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(${name} PRIVATE corral_cli)
+    target_link_libraries(${name} PRIVATE corral_${folder})
   endforeach()
 endfunction()

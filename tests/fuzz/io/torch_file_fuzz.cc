@@ -8,7 +8,7 @@
 #include "io/pickle.h"
 #include "io/torch_file.h"
 #include "io/zip_directory.h"
-#include "memory_file.h"
+#include "fuzz/memory_file.h"
 
 namespace corral::io {
 namespace {

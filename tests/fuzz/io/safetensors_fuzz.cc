@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "io/safetensors.h"
-#include "memory_file.h"
+#include "fuzz/memory_file.h"
 
 namespace corral::io {
 namespace {

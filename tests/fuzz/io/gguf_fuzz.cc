@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "io/gguf.h"
 #include "io/gguf_metadata.h"
-#include "memory_file.h"
+#include "fuzz/memory_file.h"
 
 namespace corral::io {
 namespace {
