@@ -15,6 +15,8 @@ struct HttpRequest {
   std::string path;  // without the query
   std::string authorization;
   std::string content_type;
+  std::string accept_encoding;
+  std::string if_none_match;
   std::string body;
 };
 

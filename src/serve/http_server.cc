@@ -30,8 +30,13 @@ constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 std::string header_block(const HttpResponse& response, bool keep_alive) {
   std::string text = str("HTTP/1.1 ", response.status, " ", status_text(response.status),
                          "\r\nContent-Type: ", response.content_type, "\r\n");
-  for (const auto& [name, value] : response.headers) text += str(name, ": ", value, "\r\n");
-  text += "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
+  bool cached = false;
+  for (const auto& [name, value] : response.headers) {
+    text += str(name, ": ", value, "\r\n");
+    cached = cached || name == "Cache-Control";
+  }
+  text += "X-Content-Type-Options: nosniff\r\n";
+  if (!cached) text += "Cache-Control: no-store\r\n";
   if (!keep_alive) text += "Connection: close\r\n";
   return text;
 }
@@ -258,6 +263,8 @@ void HttpServer::Loop::Connection::dispatch() {
   request.path = target.substr(0, target.find('?'));
   request.authorization = std::string(message[http::field::authorization]);
   request.content_type = std::string(message[http::field::content_type]);
+  request.accept_encoding = std::string(message[http::field::accept_encoding]);
+  request.if_none_match = std::string(message[http::field::if_none_match]);
   request.body = std::move(parser_->get().body());
   stream_.expires_never();
   watch();

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "serve/api_error.h"
 #include "serve/metrics.h"
+#include "serve/static_files.h"
 
 namespace corral::serve {
 namespace {
@@ -92,6 +93,7 @@ void Server::route(const HttpRequest& request, const ResponderPtr& responder, co
     return whole({.status = draining_ ? 503 : 200,
                   .body = draining_ ? R"({"status":"draining"})" : R"({"status":"ok"})"});
   }
+  if (auto file = get_static_file(request)) return whole(std::move(*file));
   check_key(request);
   using Post = void (*)(Service&, const Call&);
   static const std::map<std::string, Post> answers = {

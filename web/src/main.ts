@@ -1,0 +1,15 @@
+import { Chat } from "./chat/chat";
+import { ServerLink } from "./chat/link";
+import { Database } from "./data/db";
+import { loadSettings } from "./data/settings";
+import { builtInTools } from "./tools/built_in";
+import { Toolbox } from "./tools/toolbox";
+import { Page } from "./view/page";
+
+async function start(): Promise<void> {
+  const settings = loadSettings();
+  const chat = new Chat(await Database.open(), settings, new ServerLink(), new Toolbox(settings, builtInTools()));
+  new Page(chat).start();
+}
+
+void start();
