@@ -5,9 +5,9 @@
 #include <span>
 
 #include "base/error.h"
+#include "fuzz/memory_file.h"
 #include "io/gguf.h"
 #include "io/gguf_metadata.h"
-#include "fuzz/memory_file.h"
 
 namespace corral::io {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 
 #include "base/error.h"
-#include "io/safetensors.h"
 #include "fuzz/memory_file.h"
+#include "io/safetensors.h"
 
 namespace corral::io {
 namespace {

@@ -5,10 +5,10 @@
 #include <span>
 
 #include "base/error.h"
+#include "fuzz/memory_file.h"
 #include "io/pickle.h"
 #include "io/torch_file.h"
 #include "io/zip_directory.h"
-#include "fuzz/memory_file.h"
 
 namespace corral::io {
 namespace {
