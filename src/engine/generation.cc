@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/error.h"
+
 namespace corral::engine {
 
 std::string_view finish_reason_name(FinishReason reason) {
@@ -27,25 +29,40 @@ Generation::Generation(std::shared_ptr<const text::Tokenizer> tokenizer,
       options_(options),
       sampler_(options.sampling),
       stop_strings_(options.stop) {
+  if (options.constraint != nullptr) {
+    if (tokenizer_ == nullptr) throw UsageError("a constraint needs a tokenizer");
+    matcher_.emplace(options.constraint);
+    if (matcher_->must_end()) reason_ = FinishReason::kStopToken;  // only the empty text follows it
+  }
   if (options.max_tokens <= 0) reason_ = FinishReason::kLength;
+}
+
+bool Generation::is_stop(int32_t token) const {
+  if (tokenizer_ == nullptr || !tokenizer_->is_stop(token)) return false;
+  return matcher_ || !options_.ignore_stop_tokens;
 }
 
 Step Generation::next(std::span<const float> logits_V, std::span<const int32_t> context) {
   Step step;
-  step.token = sampler_.sample(logits_V, context);
+  const MaskPtr mask = matcher_ ? matcher_->mask() : nullptr;
+  step.token = sampler_.sample(logits_V, context, mask.get());
   if (options_.logprobs) step.logprobs = token_logprobs(logits_V, step.token, *options_.logprobs);
-  if (!options_.ignore_stop_tokens && tokenizer_ != nullptr && tokenizer_->is_stop(step.token)) {
+  if (is_stop(step.token)) {
     step.is_stop_token = true;
     stop_token_ = step.token;
     reason_ = FinishReason::kStopToken;
     step.text = rest();
     return step;
   }
+  if (matcher_) matcher_->accept(step.token);
   tokens_.push_back(step.token);
   step.text = text_of(step.token);
   if (stop_strings_.stopped()) {
     reason_ = FinishReason::kStopString;
     step.stop_string = stop_strings_.found();
+  } else if (matcher_ && matcher_->must_end()) {
+    reason_ = FinishReason::kStopToken;
+    step.text += rest();
   } else if (static_cast<int64_t>(tokens_.size()) >= options_.max_tokens) {
     reason_ = FinishReason::kLength;
     step.text += rest();

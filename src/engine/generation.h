@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/constraint/constraint.h"
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
 #include "text/stop_strings.h"
@@ -18,7 +19,7 @@ namespace corral::engine {
 
 /// Why an answer ended.
 enum class FinishReason {
-  kStopToken,   // the model said end of text, turn or message
+  kStopToken,   // the model said end of text, turn or message, or the constraint allowed no more
   kStopString,  // one of GenerateOptions::stop appeared
   kLength,      // max_tokens
   kCancelled,   // the reader left
@@ -36,6 +37,9 @@ struct GenerateOptions {
   bool ignore_stop_tokens = false;  // go on to max_tokens, for measuring and comparing
   std::optional<int64_t> logprobs;  // with each token its log probability and those of the k
                                     // likeliest
+  // What the answer has to follow, for the same vocabulary; null: nothing. A constrained answer
+  // ends where the grammar does, with or without a stop token: ignore_stop_tokens has no effect.
+  std::shared_ptr<Constraint> constraint;
 };
 
 /// What one more token brought.
@@ -52,11 +56,12 @@ struct Step {
 class Generation {
  public:
   /// tokenizer may be null if only tokens are asked for: then there is no text and nothing stops
-  /// before max_tokens. Throws UsageError for options out of range.
+  /// before max_tokens. Throws UsageError for options out of range, and for a constraint without
+  /// tokenizer.
   Generation(std::shared_ptr<const text::Tokenizer> tokenizer, const GenerateOptions& options);
 
   /// Chooses the token after `context` (all tokens so far, the prompt's too) from its logits [V].
-  /// Not after done(). Throws Error as Sampler does.
+  /// Not after done(). Throws Error as Sampler and Matcher do.
   Step next(std::span<const float> logits_V, std::span<const int32_t> context);
   /// Ends the answer from outside; what was held back as a possible stop string is given up.
   void end(FinishReason reason);
@@ -72,12 +77,14 @@ class Generation {
   const std::string& stop_string() const { return stop_strings_.found(); }
 
  private:
+  bool is_stop(int32_t token) const;
   std::string text_of(int32_t token);
   std::string rest();
 
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   GenerateOptions options_;
   Sampler sampler_;
+  std::optional<Matcher> matcher_;
   text::Utf8Stream utf8_;
   text::StopStrings stop_strings_;
   std::vector<int32_t> tokens_;

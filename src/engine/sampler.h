@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "engine/constraint/token_mask.h"
+#include "engine/likelihoods.h"
 
 namespace corral::engine {
 
@@ -28,37 +30,41 @@ struct SamplingOptions {
   void check() const;
 };
 
-/// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits and
-/// the tokens before), so the same seed gives the same text. The filters apply in the order of
-/// transformers: bias and penalties, repetition penalty (arXiv:1909.05858), temperature, top-k,
-/// top-p (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one before left.
+/// Chooses tokens one after another. The n-th choice is a pure function of (options, n, logits,
+/// mask and the tokens before), so the same seed gives the same text. The filters apply in the
+/// order of transformers: mask, bias and penalties, repetition penalty (arXiv:1909.05858),
+/// temperature, top-k, top-p (arXiv:1904.09751), min-p (arXiv:2407.01082), each on what the one
+/// before left.
+///
+/// The work is a few passes over the vocabulary: logits are first told apart into ranges, and only
+/// the ranges that a limit or the choice itself falls into are put in order.
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
 
   /// The next token of logits [V]; `context` are all tokens so far. Presence and frequency count
-  /// what this sampler chose, not the prompt. Ties go to the lowest id.
-  /// Throws Error when a logit is NaN or none is finite.
-  int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context);
+  /// what this sampler chose, not the prompt. Ties go to the lowest id. mask: if given, only these
+  /// tokens. Throws Error when a logit is NaN or none that the mask has is finite.
+  int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context,
+                 const TokenMask* mask = nullptr);
 
  private:
-  struct Candidate {
-    int32_t token;
-    double weight;  // the logit, then the unnormalised probability
-  };
-
-  int32_t choose(std::span<const float> logits_V, std::span<const int32_t> context);
+  int32_t choose(std::span<const float> logits_V, std::span<const int32_t> context,
+                 const TokenMask* mask);
   bool changes_logits() const;
+  void read_logits(std::span<const float> logits_V, const TokenMask* mask);
   void add_bias();
   void penalise(std::span<const int32_t> context);
-  void keep_likeliest();
-  int32_t draw() const;
+  void keep_top_k();
+  int32_t draw(double best);
 
   SamplingOptions options_;
   Philox random_;
   uint64_t drawn_ = 0;
   std::unordered_map<int32_t, int64_t> chosen_;  // how often; kept only when a penalty asks
-  std::vector<Candidate> candidates_;            // reused from call to call
+  // Reused from call to call:
+  std::vector<double> logits_;  // minus infinity for what cannot be chosen
+  Likelihoods likelihoods_;
 };
 
 /// The token with the greatest logit; the lowest id among equals.

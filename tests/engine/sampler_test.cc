@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -180,6 +181,105 @@ TEST(Sampler, RefusesPenaltiesAndBiasOutOfRange) {
   SamplingOptions options = plain();
   options.logit_bias = {{-1, 0.0}};
   EXPECT_THROW(Sampler{options}, UsageError);
+}
+
+// The filters as they are defined: everything sorted, one after another.
+class BySorting {
+ public:
+  explicit BySorting(const SamplingOptions& options) : options_(options), random_(options.seed) {}
+
+  int32_t sample(std::span<const float> logits, const TokenMask* mask) {
+    struct Candidate {
+      int32_t token;
+      double weight;
+    };
+    std::vector<Candidate> list;
+    for (size_t i = 0; i < logits.size(); ++i) {
+      const auto token = static_cast<int32_t>(i);
+      if (mask == nullptr || mask->has(token)) list.push_back({token, logits[i]});
+    }
+    std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
+      return a.weight > b.weight || (a.weight == b.weight && a.token < b.token);
+    });
+    if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < list.size()) {
+      list.resize(static_cast<size_t>(options_.top_k));
+    }
+    const double best = list.front().weight;
+    double total = 0;
+    for (auto& candidate : list) {
+      candidate.weight = std::exp((candidate.weight - best) / options_.temperature);
+      total += candidate.weight;
+    }
+    double kept = 0;
+    size_t count = 0;
+    while (count < list.size() && (count == 0 || kept < options_.top_p * total)) {
+      kept += list[count++].weight;
+    }
+    list.resize(count);
+    while (list.size() > 1 && list.back().weight < options_.min_p) list.pop_back();
+    total = 0;
+    for (const auto& candidate : list) total += candidate.weight;
+    double left = random_.uniform(++drawn_) * total;
+    for (const auto& candidate : list) {
+      left -= candidate.weight;
+      if (left < 0) return candidate.token;
+    }
+    return list.back().token;
+  }
+
+ private:
+  SamplingOptions options_;
+  Philox random_;
+  uint64_t drawn_ = 0;
+};
+
+TEST(Sampler, ChoosesWhatSortingEverythingChooses) {
+  const Philox random(17);
+  uint64_t drawn = 0;
+  const auto uniform = [&] { return random.uniform(drawn++); };
+  for (int round = 0; round < 300; ++round) {
+    // Peaked, flat, with many ties, with holes.
+    const auto V = static_cast<size_t>(1 + 3000 * uniform() * uniform());
+    const double spread = std::exp(8 * uniform() - 4);
+    const bool ties = uniform() < 0.3;
+    std::vector<float> logits;
+    for (size_t i = 0; i < V; ++i) {
+      double x = std::log(uniform() + 1e-9) - std::log(uniform() + 1e-9);
+      if (ties) x = std::floor(x);
+      logits.push_back(i > 0 && uniform() < 0.05 ? -std::numeric_limits<float>::infinity()
+                                                 : static_cast<float>(spread * x));
+    }
+    TokenMask mask(V);
+    for (size_t i = 0; i < V; ++i) {
+      if (i == 0 || uniform() < 0.5) mask.set(static_cast<int32_t>(i));
+    }
+    SamplingOptions options;
+    options.temperature = std::exp(4 * uniform() - 2);
+    options.top_k = uniform() < 0.5 ? 0 : static_cast<int64_t>(1 + 1.2 * uniform() * double(V));
+    options.top_p = uniform() < 0.3 ? 1 : uniform();
+    options.min_p = uniform() < 0.5 ? 0 : uniform() * uniform();
+    options.seed = static_cast<uint64_t>(round);
+    const TokenMask* used = uniform() < 0.5 ? &mask : nullptr;
+    Sampler sampler(options);
+    BySorting reference(options);
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_EQ(sampler.sample(logits, {}, used), reference.sample(logits, used)) << round;
+    }
+  }
+}
+
+TEST(Sampler, NeverLeavesTheMask) {
+  TokenMask mask(4);
+  mask.set(2);
+  SamplingOptions options = plain();
+  options.logit_bias = {{0, 100.0}};
+  for (const double temperature : {0.0, 1.0, 100.0}) {
+    options.temperature = temperature;
+    EXPECT_EQ(Sampler(options).sample(four(), {}, &mask), 2);
+  }
+  // A vocabulary with more tokens than the mask, and one with fewer.
+  EXPECT_EQ(Sampler(plain()).sample(std::vector<float>(200, 1), {}, &mask), 2);
+  EXPECT_THROW(Sampler(plain()).sample(std::vector<float>{1, 2}, {}, &mask), Error);
 }
 
 }  // namespace

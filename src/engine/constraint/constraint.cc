@@ -1,6 +1,5 @@
 #include "engine/constraint/constraint.h"
 
-#include <bit>
 #include <utility>
 
 #include "base/error.h"
@@ -8,16 +7,6 @@
 #include "engine/constraint/mask_maker.h"
 
 namespace corral::engine {
-
-void TokenMask::add(const TokenMask& other) {
-  for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
-}
-
-int64_t TokenMask::count() const {
-  int64_t count = 0;
-  for (const uint64_t word : words_) count += std::popcount(word);
-  return count;
-}
 
 struct Constraint::Knowledge {
   Knowledge(const Automaton& automaton, const TokenTrie& vocabulary)

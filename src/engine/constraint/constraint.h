@@ -9,30 +9,10 @@
 
 #include "engine/constraint/automaton.h"
 #include "engine/constraint/grammar.h"
+#include "engine/constraint/token_mask.h"
 #include "engine/constraint/token_trie.h"
 
 namespace corral::engine {
-
-/// Which tokens may come next: one bit a token id.
-class TokenMask {
- public:
-  explicit TokenMask(size_t tokens) : words_((tokens + 63) / 64, 0) {}
-  void set(int32_t token) { words_[static_cast<size_t>(token) / 64] |= bit(token); }
-  /// False for ids beyond the mask.
-  bool has(int32_t token) const {
-    const auto word = static_cast<size_t>(token) / 64;
-    return word < words_.size() && (words_[word] & bit(token)) != 0;
-  }
-  void add(const TokenMask& other);
-  int64_t count() const;
-  std::span<const uint64_t> words() const { return words_; }
-
- private:
-  static uint64_t bit(int32_t token) { return uint64_t{1} << (token % 64); }
-  std::vector<uint64_t> words_;
-};
-
-using MaskPtr = std::shared_ptr<const TokenMask>;
 
 /// A grammar for the tokens of one vocabulary, with what was found out about it so far: which
 /// tokens may come in which state. Shared by all answers that follow the grammar. Thread-safe.
