@@ -23,6 +23,7 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
                  const ForwardOptions& options) {
   const int64_t T = x_TD.dim(0);
   const int64_t C = spec.head_dim;
+  show_input(options, {&weights.q, &weights.k, &weights.v}, x_TD);
   Tensor q_THC = ops::linear(x_TD, weights.q, options.precision).view({T, spec.heads, C});
   Tensor k_TKC = ops::linear(x_TD, weights.k, options.precision).view({T, spec.kv_heads, C});
   const Tensor v_TKC = ops::linear(x_TD, weights.v, options.precision).view({T, spec.kv_heads, C});
@@ -50,7 +51,9 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
                            ? ops::attention(q_THC, k_TKC, v_TKC, batch, spec.span(), scale)
                            : ops::paged_attention(q_THC, k_TKC, v_TKC, options.cache->layer(layer),
                                                   batch, spec.span(), scale);
-  return ops::linear(o_THC.view({T, spec.heads * C}), weights.o, options.precision);
+  const Tensor o_TD = o_THC.view({T, spec.heads * C});
+  show_input(options, {&weights.o}, o_TD);
+  return ops::linear(o_TD, weights.o, options.precision);
 }
 
 }  // namespace corral::model

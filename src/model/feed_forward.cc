@@ -15,24 +15,31 @@ namespace {
 
 // Rows are sorted by expert; offsets say where each expert's begin.
 Tensor expert_mlps(const Tensor& x_ND, const MlpWeights& weights, const ops::Routing& routing,
-                   quant::Precision precision) {
-  const Tensor gate_NF = ops::grouped_linear(x_ND, weights.gate, routing.offsets_E, precision);
-  const Tensor up_NF = ops::grouped_linear(x_ND, weights.up, routing.offsets_E, precision);
-  return ops::grouped_linear(ops::silu_mul(gate_NF, up_NF), weights.down, routing.offsets_E,
-                             precision);
+                   const ForwardOptions& options) {
+  const auto& offsets_E = routing.offsets_E;
+  show_input(options, {&weights.gate, &weights.up}, x_ND, offsets_E);
+  const Tensor gate_NF = ops::grouped_linear(x_ND, weights.gate, offsets_E, options.precision);
+  const Tensor up_NF = ops::grouped_linear(x_ND, weights.up, offsets_E, options.precision);
+  const Tensor h_NF = ops::silu_mul(gate_NF, up_NF);
+  show_input(options, {&weights.down}, h_NF, offsets_E);
+  return ops::grouped_linear(h_NF, weights.down, offsets_E, options.precision);
 }
 
 }  // namespace
 
-Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, quant::Precision precision) {
-  const Tensor gate_TF = ops::linear(x_TD, weights.gate, precision);
-  const Tensor up_TF = ops::linear(x_TD, weights.up, precision);
-  return ops::linear(ops::silu_mul(gate_TF, up_TF), weights.down, precision);
+Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, const ForwardOptions& options) {
+  show_input(options, {&weights.gate, &weights.up}, x_TD);
+  const Tensor gate_TF = ops::linear(x_TD, weights.gate, options.precision);
+  const Tensor up_TF = ops::linear(x_TD, weights.up, options.precision);
+  const Tensor h_TF = ops::silu_mul(gate_TF, up_TF);
+  show_input(options, {&weights.down}, h_TF);
+  return ops::linear(h_TF, weights.down, options.precision);
 }
 
 Tensor mixture_of_experts(const Tensor& x_TD, const LayerSpec& spec, const MoeWeights& weights,
                           int64_t layer, const ForwardOptions& options, bool again) {
   // Which expert a token gets is a step function of the logits: they are never rounded to bf16.
+  show_input(options, {&weights.router}, x_TD);
   Tensor logits_TE = ops::linear(x_TD, weights.router, quant::Precision::kF32);
   const auto routing =
       std::make_shared<const ops::Routing>(ops::route_top_k(logits_TE, spec.experts_per_token));
@@ -45,8 +52,8 @@ Tensor mixture_of_experts(const Tensor& x_TD, const LayerSpec& spec, const MoeWe
   const Tensor scores_N = ops::expert_scores(logits_TE, routing);
   const Tensor rows_ND = ops::dispatch(x_TD, scores_N, routing);
   const Tensor routed_TD =
-      ops::combine(expert_mlps(rows_ND, weights.experts, *routing, options.precision), routing);
-  return ops::add(mlp(x_TD, weights.shared, options.precision), routed_TD);
+      ops::combine(expert_mlps(rows_ND, weights.experts, *routing, options), routing);
+  return ops::add(mlp(x_TD, weights.shared, options), routed_TD);
 }
 
 }  // namespace corral::model

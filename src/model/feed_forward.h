@@ -7,7 +7,7 @@
 namespace corral::model {
 
 /// A gated MLP: x [T, D] -> down(silu(gate x) * up x) [T, D].
-Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, quant::Precision precision);
+Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, const ForwardOptions& options);
 
 /// Mixture of experts: x [T, D] -> shared(x) + sum over the chosen experts e of expert_e(s_e x),
 /// where s = sigmoid(router logit): the score scales the expert's input, not its output. No

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 
@@ -20,6 +21,16 @@ class Observer {
   virtual void activation(const std::string& name, const Tensor& x) = 0;
   /// logits [T, E] of the router of a MoE layer, and what it chose.
   virtual void routed(int64_t layer, const Tensor& logits_TE, const ops::Routing& routing) = 0;
+};
+
+/// Sees the rows that each weight is multiplied with (corral calibrate).
+class InputObserver {
+ public:
+  virtual ~InputObserver() = default;
+  /// x [N, K] meets all of these weights of K inputs, which are those of TextModel::weights(). Rows
+  /// for stacks of experts are sorted by expert: those of expert e begin at offsets_E[e].
+  virtual void input(std::span<const quant::LinearWeight* const> weights, const Tensor& x_NK,
+                     std::span<const int64_t> offsets_E) = 0;
 };
 
 /// Keeps the experts evenly used in training: counts what the router chose and tells how full each
@@ -43,7 +54,16 @@ struct ForwardOptions {
   quant::Precision precision = quant::Precision::kF32;
   bool recompute = false;  // keep only each layer's input for the backward pass
   Observer* observer = nullptr;
+  InputObserver* inputs = nullptr;
   LoadBalance* balance = nullptr;
 };
+
+/// Shows the observer, if there is one, what the weights are about to be multiplied with.
+inline void show_input(const ForwardOptions& options,
+                       std::initializer_list<const quant::LinearWeight*> weights,
+                       const Tensor& x_NK, std::span<const int64_t> offsets_E = {}) {
+  if (options.inputs == nullptr) return;
+  options.inputs->input({weights.begin(), weights.size()}, x_NK, offsets_E);
+}
 
 }  // namespace corral::model

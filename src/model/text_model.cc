@@ -83,7 +83,7 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
   observe(options, again, name + ".ffn_norm", ffn_in_TD);
   const Tensor ffn_TD =
       spec.moe ? mixture_of_experts(ffn_in_TD, spec, *weights.moe, layer, options, again)
-               : mlp(ffn_in_TD, *weights.dense, options.precision);
+               : mlp(ffn_in_TD, *weights.dense, options);
   observe(options, again, name + ".ffn_out", ffn_TD);
   const Tensor out_TD = ops::add(h_TD, ffn_TD);
   observe(options, again, name + ".out", out_TD);
@@ -91,6 +91,7 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
 }
 
 Tensor TextModel::logits(const Tensor& hidden_ND, const ForwardOptions& options) const {
+  show_input(options, {&weights_.readout}, hidden_ND);
   return ops::linear(hidden_ND, weights_.readout, options.precision);
 }
 
