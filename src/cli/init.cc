@@ -3,10 +3,10 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "model/gguf_checkpoint.h"
-#include "model/hf_checkpoint.h"
-#include "model/initialise.h"
+#include "cli/output_options.h"
 #include "model/presets.h"
+#include "model/random_weights.h"
+#include "text/letter_tokenizer.h"
 #include "text/tokenizer_files.h"
 
 namespace corral::cli {
@@ -18,10 +18,29 @@ struct InitOptions {
   int64_t layers = 0;
   int64_t vocab_size = 0;
   std::string type;
-  std::filesystem::path tokenizer;
+  std::string tokenizer;  // empty: made for the vocabulary
   uint64_t seed = 0;
   MachineOptions machine;
 };
+
+std::shared_ptr<const text::Tokenizer> choose_tokenizer(const InitOptions& options,
+                                                        int64_t preset_vocab_size) {
+  if (options.tokenizer == "none") return nullptr;
+  const int64_t wanted = options.vocab_size > 0 ? options.vocab_size : preset_vocab_size;
+  if (options.tokenizer.empty()) {
+    if (wanted < text::kLeastLetterVocabulary) {
+      throw UsageError(str("--vocab-size ", wanted, ": a tokenizer has at least ",
+                           text::kLeastLetterVocabulary, " tokens; --tokenizer none goes without"));
+    }
+    return text::letter_tokenizer(wanted);
+  }
+  auto tokenizer = text::load_tokenizer_files(options.tokenizer);
+  if (options.vocab_size > 0 && options.vocab_size < tokenizer->vocab_size()) {
+    throw UsageError(str("--vocab-size ", options.vocab_size, ": the tokenizer has ",
+                         tokenizer->vocab_size(), " tokens"));
+  }
+  return tokenizer;
+}
 
 model::Config shape(const InitOptions& options, const text::Tokenizer* tokenizer) {
   model::Config config = model::find_preset(options.preset).config;
@@ -40,31 +59,26 @@ model::Config shape(const InitOptions& options, const text::Tokenizer* tokenizer
   return config;
 }
 
-void run_init(const InitOptions& options) {
-  const DevicePtr device = options.machine.device();
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  if (!options.tokenizer.empty()) tokenizer = text::load_tokenizer_files(options.tokenizer);
+void run_init(const InitOptions& options, Io& io) {
+  const int64_t preset_vocab_size = model::find_preset(options.preset).config.vocab_size;
+  const auto tokenizer = choose_tokenizer(options, preset_vocab_size);
   const model::Config config = shape(options, tokenizer.get());
-  size_t next = 0;
-  const auto tensors = model::initialise(config, options.seed, device);
-  const auto weights =
-      model::arrange_weights(config, [&](const model::ParameterInfo&) { return tensors[next++]; });
-  if (options.out.extension() == ".gguf") {
-    model::GgufOptions gguf;
-    gguf.mix = model::TypeMix::parse(options.type.empty() ? "q8_0" : options.type);
-    gguf.dtype = gguf.mix->routed;
+  const model::RandomWeights weights(config, options.seed, options.machine.device());
+  if (names_gguf(options.out)) {
+    model::GgufOptions gguf = gguf_options(options.type, io);
     gguf.name = "random " + options.preset;
-    model::save_gguf(options.out, config, weights, tokenizer.get(), gguf);
+    model::save_gguf(options.out, config, weights.gguf(*gguf.mix), tokenizer.get(), gguf);
     return;
   }
-  model::save_hf(options.out, config, weights,
-                 parse_dtype(options.type.empty() ? "bf16" : options.type));
+  model::HfOptions hf = hf_options(options.type);
+  hf.progress = writing_progress(io);
+  model::save_hf(options.out, config, weights.hf(hf.dtype), hf);
   if (tokenizer) text::save_tokenizer(*tokenizer, options.out);
 }
 
 }  // namespace
 
-void add_init_command(CLI::App& app, Io&) {
+void add_init_command(CLI::App& app, Io& io) {
   auto options = std::make_shared<InitOptions>();
   CLI::App* command = app.add_subcommand("init", "a model of a preset's shape with random weights");
   command->add_option("preset", options->preset, "scout, maverick, behemoth, scout-mini, ...")
@@ -77,14 +91,18 @@ void add_init_command(CLI::App& app, Io&) {
   command
       ->add_option("--vocab-size", options->vocab_size, "this vocabulary instead of the preset's")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
-  command->add_option("--type", options->type,
-                      "f32, f16, bf16, or (GGUF) a type of `corral convert`");
-  command->add_option("--tokenizer", options->tokenizer,
-                      "tokenizer files to put in; sets the vocabulary");
+  command->add_option("--type", options->type, kTypeHelp);
+  command->add_option(
+      "--tokenizer", options->tokenizer,
+      "tokenizer files to put in, which set the vocabulary, or `none` (default: one "
+      "of bytes and strings of letters, with Llama 4's special tokens)");
   command->add_option("--seed", options->seed, "of the weights")->capture_default_str();
   options->machine.add_to(*command);
-  command->footer("Example:\n  corral init tiny tiny.gguf --type f32 --seed 1");
-  command->callback([options] { run_init(*options); });
+  command->footer(
+      "Examples:\n"
+      "  corral init tiny tiny.gguf --type f32 --seed 1\n"
+      "  corral init scout scout4.gguf --layers 4 --type q4_0");
+  command->callback([options, &io] { run_init(*options, io); });
 }
 
 }  // namespace corral::cli

@@ -48,12 +48,13 @@ SafetensorsWriter::SafetensorsWriter(fs::path path, SafetensorsMetadata metadata
       stream_(path_.string()),
       file_(path_) {}
 
-void SafetensorsWriter::declare(std::string_view name, DType dtype, const Shape& shape) {
+void SafetensorsWriter::declare(std::string_view name, DType dtype, const Shape& shape,
+                                std::string_view type_name) {
   check_storable(path_, name, dtype);
   if (header_written_) {
     throw Error(str(path_.string(), ": ", show_name(name), " is declared after data was written"));
   }
-  stream_.declare(name, dtype, shape);
+  stream_.declare(name, dtype, shape, type_name);
 }
 
 void SafetensorsWriter::write_header() {
@@ -63,7 +64,7 @@ void SafetensorsWriter::write_header() {
   for (const TensorSlot& slot : stream_.slots()) {
     TensorInfo info;
     info.name = slot.name;
-    info.type_name = safetensors_type_name(slot.dtype);
+    info.type_name = slot.type_name.empty() ? safetensors_type_name(slot.dtype) : slot.type_name;
     info.shape = slot.shape;
     info.size_bytes = slot.size_bytes;
     header.tensors.push_back(std::move(info));
@@ -106,13 +107,14 @@ ShardedSafetensorsWriter::~ShardedSafetensorsWriter() {
   }
 }
 
-void ShardedSafetensorsWriter::declare(std::string_view name, DType dtype, const Shape& shape) {
+void ShardedSafetensorsWriter::declare(std::string_view name, DType dtype, const Shape& shape,
+                                       std::string_view type_name) {
   if (writer_ != nullptr) {
     throw Error(
         str(folder_.string(), ": ", show_name(name), " is declared after data was written"));
   }
   check_storable(folder_, name, dtype);
-  declared_.declare(name, dtype, shape);
+  declared_.declare(name, dtype, shape, type_name);
 }
 
 void ShardedSafetensorsWriter::plan() {
@@ -150,7 +152,7 @@ void ShardedSafetensorsWriter::open_shard() {
   const size_t begin = shard_ == 0 ? 0 : shard_ends_[shard_ - 1];
   for (size_t i = begin; i < shard_ends_[shard_]; ++i) {
     const TensorSlot& slot = declared_.slots()[i];
-    writer_->declare(slot.name, slot.dtype, slot.shape);
+    writer_->declare(slot.name, slot.dtype, slot.shape, slot.type_name);
   }
 }
 

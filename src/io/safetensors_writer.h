@@ -32,8 +32,10 @@ class SafetensorsWriter {
   /// Throws IoError when the file cannot be created.
   explicit SafetensorsWriter(std::filesystem::path path, SafetensorsMetadata metadata = {});
 
+  /// type_name: what the file calls the type, where bytes are more than numbers ("F8_E4M3" for u8).
   /// Throws NotSupported for block types, else as TensorStream::declare().
-  void declare(std::string_view name, DType dtype, const Shape& shape);
+  void declare(std::string_view name, DType dtype, const Shape& shape,
+               std::string_view type_name = {});
   /// The next tensor whole, or its next rows; see TensorStream::append().
   void write(std::string_view name, const Tensor& part);
   /// True when the data of all declared tensors is written.
@@ -67,7 +69,8 @@ class ShardedSafetensorsWriter {
   ShardedSafetensorsWriter& operator=(const ShardedSafetensorsWriter&) = delete;
 
   /// As in SafetensorsWriter.
-  void declare(std::string_view name, DType dtype, const Shape& shape);
+  void declare(std::string_view name, DType dtype, const Shape& shape,
+               std::string_view type_name = {});
   void write(std::string_view name, const Tensor& part);
   void finish();
 

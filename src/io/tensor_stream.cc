@@ -16,7 +16,8 @@ int64_t rows_of(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[0]; }
 
 }  // namespace
 
-void TensorStream::declare(std::string_view name, DType dtype, const Shape& shape) {
+void TensorStream::declare(std::string_view name, DType dtype, const Shape& shape,
+                           std::string_view type_name) {
   if (begun())
     throw Error(str(what_, ": ", show_name(name), " is declared after data was written"));
   if (name.empty() || !is_utf8(name)) {
@@ -30,7 +31,8 @@ void TensorStream::declare(std::string_view name, DType dtype, const Shape& shap
   if (!names_.emplace(name).second) {
     throw Error(str(what_, ": tensor ", show_name(name), " is declared twice"));
   }
-  slots_.push_back({std::string(name), dtype, shape, bytes_of(dtype, shape.numel())});
+  slots_.push_back(
+      {std::string(name), dtype, shape, bytes_of(dtype, shape.numel()), std::string(type_name)});
 }
 
 void TensorStream::check_part(const TensorSlot& slot, const Tensor& part) const {

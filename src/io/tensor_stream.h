@@ -18,6 +18,7 @@ struct TensorSlot {
   DType dtype = DType::kF32;
   Shape shape;
   int64_t size_bytes = 0;
+  std::string type_name = {};  // what the format calls it, where that does not follow from dtype
 };
 
 /// The part that all tensor writers share: a list of tensors, declared first, whose data then comes
@@ -29,7 +30,8 @@ class TensorStream {
 
   /// Throws Error when the name was declared before or writing has begun, ShapeError when rows are
   /// not whole blocks of dtype.
-  void declare(std::string_view name, DType dtype, const Shape& shape);
+  void declare(std::string_view name, DType dtype, const Shape& shape,
+               std::string_view type_name = {});
   const std::vector<TensorSlot>& slots() const { return slots_; }
 
   /// Appends the next rows of a tensor to the file. `part` has the declared shape, or fewer rows of

@@ -6,11 +6,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "io/safetensors_writer.h"
-#include "model/export.h"
-#include "model/vision/vision_checkpoint.h"
 #include "quant/coded.h"
 
 namespace corral::model {
@@ -163,70 +158,6 @@ LinearWeight read_fused(const io::WeightSource& source, const ParameterInfo& inf
   return w;
 }
 
-// A matrix to be written as codes.
-struct Matrix {
-  std::string name;  // without ".weight"
-  LinearWeight weight;
-};
-
-LinearWeight one_of(const LinearWeight& stack, int64_t index) {
-  LinearWeight one = stack;
-  one.count = 1;
-  one.offset = stack.offset + index * stack.stride_count;
-  return one;
-}
-
-void add_mlp(std::vector<Matrix>& list, const std::string& prefix, const MlpWeights& mlp,
-             int64_t index) {
-  list.push_back({prefix + "gate_proj", one_of(mlp.gate, index)});
-  list.push_back({prefix + "up_proj", one_of(mlp.up, index)});
-  list.push_back({prefix + "down_proj", one_of(mlp.down, index)});
-}
-
-std::vector<Matrix> expert_matrices(const Config& config, const TextWeights& weights) {
-  const std::string root = config.multimodal_layout ? "language_model." : "";
-  std::vector<Matrix> list;
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const auto& moe = weights.layers[i].moe;
-    if (!moe) continue;
-    const std::string prefix = str(root, "model.layers.", i, ".feed_forward.");
-    for (int64_t e = 0; e < moe->experts.gate.count; ++e) {
-      add_mlp(list, str(prefix, "experts.", e, "."), moe->experts, e);
-    }
-    add_mlp(list, prefix + "shared_expert.", moe->shared, 0);
-  }
-  for (const Matrix& matrix : list) {
-    if (matrix.weight.coding != Coding::kNone || matrix.weight.in_features % kCodesPerWord != 0) {
-      throw NotSupported(str(matrix.name, ": int4 is written from float experts whose rows are",
-                             " multiples of eight"));
-    }
-  }
-  return list;
-}
-
-bool is_expert(const ExportTensor& tensor) {
-  return tensor.name.find(".feed_forward.experts.") != tensor.name.npos ||
-         tensor.name.find(".shared_expert.") != tensor.name.npos;
-}
-
-std::string int4_config(const Config& config, int64_t group) {
-  Json json = Json::parse(config_json(config));
-  const Json weights = {{"num_bits", 4},        {"type", "int"},       {"symmetric", true},
-                        {"strategy", "group"},  {"group_size", group}, {"dynamic", false},
-                        {"observer", "minmax"}, {"actorder", nullptr}};
-  json["quantization_config"] = {
-      {"quant_method", "compressed-tensors"},
-      {"format", "pack-quantized"},
-      {"quantization_status", "compressed"},
-      {"config_groups",
-       {{"group_0",
-         {{"targets", {"Linear"}}, {"weights", weights}, {"input_activations", nullptr}}}}},
-      {"ignore",
-       {"lm_head", "re:.*lm_head", "re:.*self_attn.*", "re:.*router", "re:.*vision_model.*",
-        "re:.*multi_modal_projector.*", "re:.*feed_forward.(gate|up|down)_proj$"}}};
-  return json.dump(2) + "\n";
-}
-
 }  // namespace
 
 std::optional<LinearWeight> read_coded(const io::WeightSource& source, const std::string& name,
@@ -258,50 +189,6 @@ std::optional<MlpWeights> read_coded_experts(const io::WeightSource& source,
   return MlpWeights{read_experts(source, prefix, "gate_proj", E, F, D, device),
                     read_experts(source, prefix, "up_proj", E, F, D, device),
                     read_experts(source, prefix, "down_proj", E, D, F, device)};
-}
-
-void save_int4_hf(const std::filesystem::path& dir, const Config& config,
-                  const TextWeights& weights, int64_t max_shard_bytes, const VisionTower* vision) {
-  const std::vector<Matrix> matrices = expert_matrices(config, weights);
-  if (matrices.empty()) throw UsageError("--quantize: the model has no experts");
-  std::vector<ExportTensor> all = hf_tensors(config, weights);
-  if (vision != nullptr) {
-    for (ExportTensor& tensor : hf_vision_tensors(vision->config(), vision->weights())) {
-      all.push_back(std::move(tensor));
-    }
-  }
-  io::ShardedSafetensorsWriter writer(dir, max_shard_bytes, {{"format", "pt"}});
-  for (const ExportTensor& tensor : all) {
-    if (!is_expert(tensor)) writer.declare(tensor.name, DType::kBF16, tensor.shape);
-  }
-  for (const Matrix& matrix : matrices) {
-    const int64_t N = matrix.weight.out_features;
-    const int64_t K = matrix.weight.in_features;
-    writer.declare(matrix.name + ".weight_packed", DType::kI32, {N, K / kCodesPerWord});
-    writer.declare(matrix.name + ".weight_scale", DType::kF32, {N, K / quant::int4_group(K)});
-    writer.declare(matrix.name + ".weight_shape", DType::kI64, {2});
-  }
-  for (const ExportTensor& tensor : all) {
-    if (is_expert(tensor)) continue;
-    for (int64_t part = 0; part < tensor.parts; ++part) {
-      writer.write(tensor.name, tensor.make(part));
-    }
-  }
-  for (const Matrix& matrix : matrices) {
-    const LinearWeight codes = quant::encode_int4(matrix.weight);
-    const int64_t N = codes.out_features;
-    const int64_t K = codes.in_features;
-    writer.write(matrix.name + ".weight_packed",
-                 reinterpret(codes.data, DType::kI32, {N, K / kCodesPerWord}));
-    writer.write(matrix.name + ".weight_scale", codes.scales.view({N, codes.scales.dim(2)}));
-    Tensor shape({2}, DType::kI64, codes.data.device());
-    shape.mutable_data<int64_t>()[0] = N;
-    shape.mutable_data<int64_t>()[1] = K;
-    writer.write(matrix.name + ".weight_shape", shape);
-  }
-  writer.finish();
-  write_file_atomically(dir / "config.json",
-                        int4_config(config, quant::int4_group(config.hidden_size)));
 }
 
 }  // namespace corral::model

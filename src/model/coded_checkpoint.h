@@ -1,13 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 
 #include "io/weight_source.h"
-#include "model/config.h"
-#include "model/vision/vision_tower.h"
 #include "model/weights.h"
 
 namespace corral::model {
@@ -26,13 +23,5 @@ std::optional<quant::LinearWeight> read_coded(const io::WeightSource& source,
 std::optional<MlpWeights> read_coded_experts(const io::WeightSource& source,
                                              const ParameterInfo& gate_up,
                                              const ParameterInfo& down, const DevicePtr& device);
-
-/// Writes a Hugging Face folder whose routed and shared experts are int4 in compressed-tensors'
-/// pack-quantized form, everything else (with an image tower, that too) bf16. One matrix at a time
-/// is in memory. Throws NotSupported when the experts are codes already or their rows are no
-/// multiple of eight.
-void save_int4_hf(const std::filesystem::path& dir, const Config& config,
-                  const TextWeights& weights, int64_t max_shard_bytes = int64_t{5} << 30,
-                  const VisionTower* vision = nullptr);
 
 }  // namespace corral::model

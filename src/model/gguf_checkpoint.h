@@ -7,6 +7,7 @@
 
 #include "io/gguf.h"
 #include "model/config.h"
+#include "model/export.h"
 #include "model/type_mix.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
@@ -29,14 +30,17 @@ struct GgufOptions {
   DType dtype = DType::kQ8_0;       // of the matrices; norms and routers stay f32
   std::optional<TypeMix> mix = {};  // types by role, instead of dtype
   std::string name = {};            // general.name
-  /// Called as tensors are written: bytes done and in all.
-  std::function<void(int64_t done, int64_t total)> progress = nullptr;
+  ExportProgress progress = nullptr;
   /// Called with a line for each type that does not fit some tensors (model/type_mix.h).
   std::function<void(const std::string& line)> note = nullptr;
 };
 
 /// Writes a GGUF v3 file that llama.cpp loads, tensor by tensor and expert by expert: memory holds
-/// one matrix at a time. tokenizer may be null.
+/// one matrix at a time. The tensors are those of gguf_tensors(). tokenizer may be null.
+void save_gguf(const std::filesystem::path& path, const Config& config,
+               const std::vector<ExportTensor>& tensors, const text::Tokenizer* tokenizer,
+               const GgufOptions& options);
+/// The same from weights.
 void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
                const text::Tokenizer* tokenizer, const GgufOptions& options);
 

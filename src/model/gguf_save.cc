@@ -166,28 +166,25 @@ void report_wider(const std::vector<ExportTensor>& tensors, const TypeMix& mix,
 
 }  // namespace
 
-void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
-               const text::Tokenizer* tokenizer, const GgufOptions& options) {
+void save_gguf(const std::filesystem::path& path, const Config& config,
+               const std::vector<ExportTensor>& tensors, const text::Tokenizer* tokenizer,
+               const GgufOptions& options) {
   const TypeMix mix = options.mix.value_or(TypeMix(options.dtype));
   io::GgufWriter writer(path, metadata(config, tokenizer, options));
-  const std::vector<ExportTensor> tensors = gguf_tensors(config, weights);
   report_wider(tensors, mix, options);
-  int64_t total = 0;
   for (const ExportTensor& tensor : tensors) {
-    const DType dtype = stored_dtype(tensor, mix);
-    writer.declare(tensor.name, dtype, tensor.shape);
-    total += bytes_of(dtype, tensor.shape.numel());
+    writer.declare(tensor.name, stored_dtype(tensor, mix), tensor.shape);
   }
-  int64_t done = 0;
-  for (const ExportTensor& tensor : tensors) {
-    const int64_t size_bytes = bytes_of(stored_dtype(tensor, mix), tensor.shape.numel());
-    for (int64_t part = 0; part < tensor.parts; ++part) {
-      writer.write(tensor.name, tensor.make(part));
-      if (options.progress) options.progress(done + size_bytes / tensor.parts * (part + 1), total);
-    }
-    done += size_bytes;
-  }
+  const auto bytes = [&](const ExportTensor& tensor) {
+    return bytes_of(stored_dtype(tensor, mix), tensor.shape.numel());
+  };
+  write_tensors(writer, tensors, bytes, options.progress);
   writer.finish();
+}
+
+void save_gguf(const std::filesystem::path& path, const Config& config, const TextWeights& weights,
+               const text::Tokenizer* tokenizer, const GgufOptions& options) {
+  save_gguf(path, config, gguf_tensors(config, weights), tokenizer, options);
 }
 
 }  // namespace corral::model

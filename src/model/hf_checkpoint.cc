@@ -7,10 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "io/safetensors_writer.h"
 #include "model/coded_checkpoint.h"
-#include "model/export.h"
-#include "model/vision/vision_checkpoint.h"
 
 namespace corral::model {
 namespace {
@@ -149,28 +146,6 @@ std::vector<Tensor> hf_parameters(const io::WeightSource& source, const Config& 
     parameters.push_back(wide.storage()->writable() ? wide : wide.clone());
   }
   return parameters;
-}
-
-void save_hf(const std::filesystem::path& dir, const Config& config, const TextWeights& weights,
-             DType dtype, int64_t max_shard_bytes, const VisionTower* vision) {
-  if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16) {
-    throw UsageError(str("a Hugging Face checkpoint holds f32, f16 or bf16, not ", dtype));
-  }
-  io::ShardedSafetensorsWriter writer(dir, max_shard_bytes, {{"format", "pt"}});
-  std::vector<ExportTensor> tensors = hf_tensors(config, weights);
-  if (vision != nullptr) {
-    for (ExportTensor& tensor : hf_vision_tensors(vision->config(), vision->weights())) {
-      tensors.push_back(std::move(tensor));
-    }
-  }
-  for (const ExportTensor& tensor : tensors) writer.declare(tensor.name, dtype, tensor.shape);
-  for (const ExportTensor& tensor : tensors) {
-    for (int64_t part = 0; part < tensor.parts; ++part) {
-      writer.write(tensor.name, tensor.make(part));
-    }
-  }
-  writer.finish();
-  write_file_atomically(dir / "config.json", config_json(config));
 }
 
 }  // namespace corral::model

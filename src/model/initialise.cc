@@ -12,13 +12,12 @@ constexpr double kEmbeddingStd = 0.2;
 constexpr double kRouterStd = 0.02;
 constexpr double kReadoutGain = 0.25;
 
-// The name as the flat layout spells it, so that both layouts start from the same values.
+}  // namespace
+
 std::string_view plain_name(std::string_view name) {
   constexpr std::string_view kPrefix = "language_model.";
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
 }
-
-}  // namespace
 
 double initial_std(const Config& config, const ParameterInfo& info) {
   // Expert tensors are [E, in, out], all others [out, in].

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "model/config.h"
@@ -13,6 +14,10 @@ namespace corral::model {
 /// depth, small values for router and readout (never zero: tied routers would all choose expert 0).
 /// Norms are 1 and have none.
 double initial_std(const Config& config, const ParameterInfo& info);
+
+/// A parameter's name as the flat layout spells it: what keys its random numbers, so that both
+/// layouts start from the same values.
+std::string_view plain_name(std::string_view name);
 
 /// Fresh f32 parameters in the order of parameter_list(config). Every value is a pure function of
 /// (seed, parameter name, element), whatever the threads or the layout of the checkpoint.

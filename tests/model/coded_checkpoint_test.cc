@@ -155,23 +155,42 @@ class CodedCheckpoint : public testing::Test {
   TextModel made = test::tiny_model(config, device);
 };
 
-TEST_F(CodedCheckpoint, Int4FromAFileIsInt4MadeAtLoad) {
+TEST_F(CodedCheckpoint, WrittenCodesAreThoseMadeAtLoad) {
   const TextModel source = bf16();
-  for (const bool multimodal : {false, true}) {
-    Config layout = config;
-    layout.multimodal_layout = multimodal;
-    const auto path = dir.path() / (multimodal ? "multimodal" : "flat");
-    save_int4_hf(path, layout, source.weights());
-    const LoadedModel loaded = load_model(path, device);
-    EXPECT_TRUE(same_bits(logits_of(loaded.model), logits_of(coded(ExpertCoding::kInt4))));
-    const io::SafetensorsFile file(path / "model.safetensors");
-    const std::string root = multimodal ? "language_model." : "";
-    EXPECT_TRUE(file.has(root + "model.layers.1.feed_forward.experts.3.up_proj.weight_packed"));
-    EXPECT_TRUE(file.has(root + "model.layers.1.feed_forward.shared_expert.up_proj.weight_scale"));
-    EXPECT_TRUE(file.has(root + "model.layers.0.feed_forward.up_proj.weight"));  // dense
+  for (const auto coding : {ExpertCoding::kInt4, ExpertCoding::kFp8}) {
+    for (const bool multimodal : {false, true}) {
+      Config layout = config;
+      layout.multimodal_layout = multimodal;
+      const bool int4 = coding == ExpertCoding::kInt4;
+      const auto path = dir.path() / str(int4 ? "int4" : "fp8", multimodal);
+      save_hf(path, layout, source.weights(), {.experts = coding});
+      const LoadedModel loaded = load_model(path, device);
+      EXPECT_TRUE(same_bits(logits_of(loaded.model), logits_of(coded(coding))));
+      const io::SafetensorsFile file(path / "model.safetensors");
+      const std::string layers = multimodal ? "language_model.model.layers." : "model.layers.";
+      const std::string up = layers + "1.feed_forward.experts.3.up_proj.weight";
+      EXPECT_EQ(file.info(int4 ? up + "_packed" : up).type_name, int4 ? "I32" : "F8_E4M3");
+      EXPECT_TRUE(file.has(layers + "1.feed_forward.shared_expert.up_proj.weight_scale"));
+      EXPECT_EQ(file.info(layers + "0.feed_forward.up_proj.weight").type_name, "BF16");  // dense
+      const Json json = parse_json(read_file(path / "config.json"), "config.json");
+      EXPECT_EQ(json["quantization_config"]["format"], int4 ? "pack-quantized" : "float-quantized");
+    }
   }
-  const Json json = parse_json(read_file(dir.path() / "flat/config.json"), "config.json");
-  EXPECT_EQ(json["quantization_config"]["format"], "pack-quantized");
+}
+
+TEST_F(CodedCheckpoint, SharesOfSeveralFilesAndProgressAddUp) {
+  int64_t last = 0;
+  int64_t of = 0;
+  HfOptions options{.experts = ExpertCoding::kFp8, .max_shard_bytes = 40000};
+  options.progress = [&](int64_t done, int64_t total) {
+    EXPECT_GE(done, last);
+    last = done;
+    of = total;
+  };
+  save_hf(dir.path() / "shards", config, bf16().weights(), options);
+  EXPECT_EQ(last, of);
+  EXPECT_TRUE(same_bits(logits_of(load_model(dir.path() / "shards", device).model),
+                        logits_of(coded(ExpertCoding::kFp8))));
 }
 
 TEST_F(CodedCheckpoint, BothCodesStayCloseToTheFloats) {
@@ -240,13 +259,15 @@ TEST_F(CodedCheckpoint, CanBeWrittenAsFloatsAgain) {
   save_hf(dir.path() / "again", config, int4.weights(), DType::kF32);
   EXPECT_TRUE(
       same_bits(logits_of(load_model(dir.path() / "again", device).model), logits_of(int4)));
-  EXPECT_THROW(save_int4_hf(dir.path() / "twice", config, int4.weights()), NotSupported);
+  EXPECT_THROW(
+      save_hf(dir.path() / "twice", config, int4.weights(), {.experts = ExpertCoding::kInt4}),
+      NotSupported);
   EXPECT_THROW(code_experts(int4.weights(), ExpertCoding::kFp8), UsageError);
 }
 
 TEST_F(CodedCheckpoint, DamageIsOneLine) {
   const auto path = dir.path() / "int4";
-  save_int4_hf(path, config, bf16().weights());
+  save_hf(path, config, bf16().weights(), {.experts = ExpertCoding::kInt4});
   const auto good = tensors(path);
   const std::string base = "model.layers.1.feed_forward.experts.2.gate_proj.weight";
   const auto with = [&](const std::string& name, std::optional<Tensor> tensor) {
