@@ -67,6 +67,10 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::forget_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes) {
   const Descriptor descriptor{::open(path.c_str(), kRead)};
   if (descriptor.value < 0) throw io_error("open", path);

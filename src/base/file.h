@@ -22,6 +22,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
 
+  /// Gives back the memory that holds what was read so far; it is read again when it is touched.
+  void forget_pages() const;
+
  private:
   MappedFile() = default;
   std::filesystem::path path_;

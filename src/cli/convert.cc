@@ -1,12 +1,10 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "model/coded_checkpoint.h"
-#include "model/gguf_checkpoint.h"
-#include "model/hf_checkpoint.h"
+#include "cli/output_options.h"
+#include "model/streamed_model.h"
 #include "model/vision/vision_checkpoint.h"
 #include "text/tokenizer_files.h"
 
@@ -23,46 +21,39 @@ struct ConvertOptions {
   MachineOptions machine;
 };
 
-// With the description of the image tower, which a GGUF text model may lack.
-model::Config config_of(const model::LoadedModel& loaded) {
-  model::Config config = loaded.model.config();
-  if (loaded.vision) model::set_vision_config(config, loaded.vision->config());
-  return config;
+// How much is written between two times that the source's memory is given back.
+constexpr int64_t kForgetBytes = int64_t{256} << 20;
+
+// Draws the progress and keeps the part of the source that is mapped into memory small.
+model::ExportProgress watch(const model::StreamedModel& model, Io& io) {
+  return [&model, draw = writing_progress(io), forgotten = int64_t{0}](int64_t done,
+                                                                       int64_t total) mutable {
+    draw(done, total);
+    if (done - forgotten < kForgetBytes) return;
+    model.forget_pages();
+    forgotten = done;
+  };
 }
 
-void write_gguf(const ConvertOptions& options, const model::LoadedModel& loaded, Io& io) {
-  Progress progress(io.err, io.terminal, "writing", 1, "MB");
-  model::GgufOptions gguf;
-  gguf.mix = model::TypeMix::parse(options.type.empty() ? "q8_0" : options.type);
-  gguf.dtype = gguf.mix->routed;
-  gguf.note = [&io](const std::string& line) { io.err << "corral: " << line << '\n'; };
-  gguf.name = options.name.empty() ? loaded.name : options.name;
-  gguf.progress = [&](int64_t done, int64_t total) {
-    progress.set_total(static_cast<double>(total) / 1e6);
-    progress.update(static_cast<double>(done) / 1e6);
-  };
-  model::save_gguf(options.out, config_of(loaded), loaded.model.weights(), loaded.tokenizer.get(),
-                   gguf);
-  if (!loaded.vision) return;
+void write_gguf(const ConvertOptions& options, const model::StreamedModel& model, Io& io) {
+  model::GgufOptions gguf = gguf_options(options.type, io);
+  gguf.name = options.name.empty() ? model.name() : options.name;
+  gguf.progress = watch(model, io);
+  model::save_gguf(options.out, model.config(), model.gguf(), model.tokenizer(), gguf);
+  if (!model.vision()) return;
   // llama.cpp keeps the image tower in a file of its own; sight suffers from coarse blocks.
   const bool exact = gguf.dtype == DType::kF32 || gguf.dtype == DType::kF16;
   const auto path = options.out.parent_path() / str("mmproj-", options.out.filename().string());
-  model::save_mmproj(path, loaded.vision->config(), loaded.vision->weights(),
+  model::save_mmproj(path, *model.vision(), model.vision_weights(),
                      exact ? gguf.dtype : DType::kBF16, gguf.name);
   io.err << "corral: the image tower is in " << path.string() << '\n';
 }
 
-void write_hf(const ConvertOptions& options, const model::LoadedModel& loaded) {
-  if (!options.quantize.empty()) {
-    model::save_int4_hf(options.out, config_of(loaded), loaded.model.weights(), int64_t{5} << 30,
-                        loaded.vision.get());
-    if (loaded.tokenizer) text::save_tokenizer(*loaded.tokenizer, options.out);
-    return;
-  }
-  const DType dtype = parse_dtype(options.type.empty() ? "bf16" : options.type);
-  model::save_hf(options.out, config_of(loaded), loaded.model.weights(), dtype, int64_t{5} << 30,
-                 loaded.vision.get());
-  if (loaded.tokenizer) text::save_tokenizer(*loaded.tokenizer, options.out);
+void write_hf(const ConvertOptions& options, const model::StreamedModel& model, Io& io) {
+  model::HfOptions hf = hf_options(options.quantize.empty() ? options.type : options.quantize);
+  hf.progress = watch(model, io);
+  model::save_hf(options.out, model.config(), model.hf(hf.experts), hf);
+  if (model.tokenizer() != nullptr) text::save_tokenizer(*model.tokenizer(), options.out);
 }
 
 void run_convert(const ConvertOptions& options, Io& io) {
@@ -71,17 +62,17 @@ void run_convert(const ConvertOptions& options, Io& io) {
   if (std::filesystem::equivalent(path, options.out, error)) {
     throw UsageError(str("convert: ", options.out.string(), " is the model itself: name another"));
   }
-  if (!options.quantize.empty() && (!options.type.empty() || options.out.extension() == ".gguf")) {
-    throw UsageError("convert: --quantize int4 writes a folder, and goes without --type");
+  if (!options.quantize.empty() && (!options.type.empty() || names_gguf(options.out))) {
+    throw UsageError("convert: --quantize writes a folder, and goes without --type");
   }
-  const auto loaded = model::load_model(path, options.machine.device(), options.mmproj);
-  if (!loaded.vision && !loaded.model.config().multimodal_json.empty()) {
+  const model::StreamedModel model(path, options.machine.device(), options.mmproj);
+  if (!model.vision() && !model.config().multimodal_json.empty()) {
     io.err << "corral: there is no image tower: only the text model is written\n";
   }
-  if (options.out.extension() == ".gguf") {
-    write_gguf(options, loaded, io);
+  if (names_gguf(options.out)) {
+    write_gguf(options, model, io);
   } else {
-    write_hf(options, loaded);
+    write_hf(options, model, io);
   }
 }
 
@@ -95,23 +86,19 @@ void add_convert_command(CLI::App& app, Io& io) {
   command
       ->add_option("out", options->out, "a name ending in .gguf, or a folder for Hugging Face form")
       ->required();
-  command->add_option("--type", options->type,
-                      "f32, f16, bf16, or for GGUF also q8_0, q6_k, q5_k, q4_k, q3_k, q2_k, q4_0, "
-                      "q4_1, q5_0, q5_1, iq4_nl, iq4_xs, mxfp4, or mix4 (routed experts q4_k, the "
-                      "rest q6_k); default q8_0 for GGUF, bf16 for a folder");
+  command->add_option("--type", options->type, kTypeHelp);
   command->add_option("--mmproj", options->mmproj,
                       "image projector file of a GGUF model (default: the one beside it)");
   command
-      ->add_option("--quantize", options->quantize,
-                   "int4: routed and shared experts in int4, everything else bf16, in a folder")
-      ->check(CLI::IsMember({"int4"}));
+      ->add_option("--quantize", options->quantize, "int4 or fp8: the same as --type, for a folder")
+      ->check(CLI::IsMember({"int4", "fp8"}));
   command->add_option("--name", options->name, "the model's name in a GGUF file");
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"
       "  corral convert runs/mini/latest mini.gguf --type q8_0\n"
       "  corral convert mini.gguf mini-hf --type f32\n"
-      "  corral convert Llama-4-Scout-17B-16E scout-int4 --quantize int4");
+      "  corral convert Llama-4-Scout-17B-16E scout-int4 --type int4");
   command->callback([options, &io] { run_convert(*options, io); });
 }
 

@@ -46,7 +46,7 @@ Subject inspect(const std::string& argument) {
   one_thread.threads = 1;
   const auto loaded = model::load_model(resolve_model(argument), Device::cpu(one_thread));
   Subject subject{loaded.name, loaded.format, loaded.model.config(), {}};
-  for (const auto& tensor : loaded.tensors) {
+  for (const auto& tensor : loaded.source->tensors()) {
     if (tensor.size_bytes > 0) subject.bytes_by_type[tensor.type_name] += tensor.size_bytes;
   }
   return subject;

@@ -28,6 +28,10 @@ class GgufFile final : public WeightSource {
   /// and other versions.
   explicit GgufFile(const std::filesystem::path& path);
 
+  void forget_pages() const override {
+    for (const auto& file : files_) file->forget_pages();
+  }
+
   int64_t version() const { return version_; }
   int64_t alignment_bytes() const { return alignment_bytes_; }
   /// "Q8_0", from general.file_type; empty when the file does not say.

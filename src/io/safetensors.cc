@@ -30,6 +30,10 @@ class ShardedSafetensors final : public WeightSource {
         shards_(std::move(shards)),
         shard_of_(std::move(shard_of)) {}
 
+  void forget_pages() const override {
+    for (const auto& shard : shards_) shard->forget_pages();
+  }
+
  private:
   Tensor read(size_t index, const DevicePtr& device) const override {
     return shards_[shard_of_[index]]->get(tensors()[index].name, device);

@@ -19,6 +19,8 @@ class SafetensorsFile final : public WeightSource {
   /// The strings under __metadata__.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
+  void forget_pages() const override { file_->forget_pages(); }
+
  private:
   SafetensorsFile(std::shared_ptr<const MappedFile> file, SafetensorsHeader header);
   explicit SafetensorsFile(const std::shared_ptr<const MappedFile>& file);

@@ -19,6 +19,8 @@ class TorchFile final : public WeightSource {
   /// files older than torch 1.6, which are no archives.
   explicit TorchFile(const std::filesystem::path& path);
 
+  void forget_pages() const override { file_->forget_pages(); }
+
  private:
   struct Contents {
     std::vector<TensorInfo> tensors;

@@ -65,14 +65,34 @@ const TensorInfo& WeightSource::info(std::string_view name) const {
                                   : str("; the nearest name is ", show_name(nearest))));
 }
 
-Tensor WeightSource::get(std::string_view name, const DevicePtr& device) const {
+size_t WeightSource::readable_index(std::string_view name) const {
   const TensorInfo& tensor = info(name);
   if (!tensor.dtype) {
     throw NotSupported(str(origin_, ": tensor ", show_name(name), " has type ",
                            show_name(tensor.type_name),
                            ", which this version of Corral does not read"));
   }
-  return read(*index_of(name), device);
+  return *index_of(name);
+}
+
+Tensor WeightSource::get(std::string_view name, const DevicePtr& device) const {
+  return read(readable_index(name), device);
+}
+
+Tensor WeightSource::get_rows(std::string_view name, int64_t begin, int64_t end,
+                              const DevicePtr& device) const {
+  const size_t index = readable_index(name);
+  const Shape& shape = tensors_[index].shape;
+  if (shape.rank() == 0 || begin < 0 || begin > end || end > shape[0]) {
+    throw ShapeError(
+        str(origin_, ": rows [", begin, ", ", end, ") of tensor ", show_name(name), " ", shape));
+  }
+  return read_rows(index, begin, end, device);
+}
+
+Tensor WeightSource::read_rows(size_t index, int64_t begin, int64_t end,
+                               const DevicePtr& device) const {
+  return read(index, device).rows(begin, end);
 }
 
 Tensor map_tensor(const std::shared_ptr<const MappedFile>& file, const TensorInfo& info,

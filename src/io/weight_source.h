@@ -45,6 +45,13 @@ class WeightSource {
   /// holds it. Copies only when the file puts the data where the element type may not lie.
   /// Throws Error as info() does, and NotSupported for a type that Corral does not read.
   Tensor get(std::string_view name, const DevicePtr& device) const;
+  /// Rows [begin, end) of the first axis of that tensor. Where a source has to put a tensor
+  /// together, only these. Throws ShapeError when there are no such rows, else as get().
+  Tensor get_rows(std::string_view name, int64_t begin, int64_t end, const DevicePtr& device) const;
+
+  /// Gives back the memory that holds what was read of the files so far; it is read again when it
+  /// is touched. For work that goes through a whole model once.
+  virtual void forget_pages() const {}
 
  protected:
   /// Throws CorruptFile when two tensors have the same name.
@@ -52,9 +59,12 @@ class WeightSource {
 
   /// The data of tensors()[index]; its dtype is known.
   virtual Tensor read(size_t index, const DevicePtr& device) const = 0;
+  /// Rows of it, which exist.
+  virtual Tensor read_rows(size_t index, int64_t begin, int64_t end, const DevicePtr& device) const;
 
  private:
   std::optional<size_t> index_of(std::string_view name) const;
+  size_t readable_index(std::string_view name) const;
 
   std::string origin_;
   std::vector<TensorInfo> tensors_;

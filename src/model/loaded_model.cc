@@ -52,7 +52,8 @@ std::shared_ptr<const VisionTower> find_vision(const LoadedModel& loaded,
 }
 
 LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device) {
-  const io::GgufFile file(path);
+  auto source = std::make_shared<const io::GgufFile>(path);
+  const io::GgufFile& file = *source;
   const Config config = gguf_config(file);
   return {.path = path,
           .format = "gguf",
@@ -60,32 +61,31 @@ LoadedModel load_gguf(const std::filesystem::path& path, const DevicePtr& device
           .tokenizer = gguf_tokenizer(file),
           .vision = nullptr,
           .name = name_of(path),
-          .tensors = file.tensors()};
+          .source = std::move(source)};
 }
 
-// A Hugging Face directory or one of Meta's: the same model under the same names.
 LoadedModel load_folder(const std::filesystem::path& path, const DevicePtr& device) {
-  const bool meta = is_meta_checkpoint(path);
-  const Config config = meta ? read_meta_config(path) : read_hf_config(path);
-  const auto source = meta ? open_meta_checkpoint(path, config) : io::open_sharded(path);
-  // params.json names no image token, and only Llama 4's own vocabulary has a known one.
-  const bool sees = !meta || config.multimodal_json.find("image_token_index") != std::string::npos;
-  const auto vision =
-      sees ? vision_config(config, (path / (meta ? "params.json" : "config.json")).string())
-           : std::nullopt;
-  // A text model made from a multimodal one may keep the description without the tower.
-  const bool has_tower = vision && source->has(vision_parameter_list(*vision).front().hf.name);
-  const bool has_tokenizer = std::filesystem::exists(path / "tokenizer.json") ||
-                             std::filesystem::exists(path / "tokenizer.model");
+  OpenedFolder folder = open_folder(path);
+  std::shared_ptr<const VisionTower> tower;
+  if (folder.vision) {
+    tower = std::make_shared<VisionTower>(
+        *folder.vision, hf_vision_weights(*folder.source, *folder.vision, device));
+  }
   return {.path = path,
-          .format = meta ? "meta" : "safetensors",
-          .model = TextModel(config, hf_weights(*source, config, device)),
-          .tokenizer = has_tokenizer ? text::load_tokenizer_files(path) : nullptr,
-          .vision = has_tower ? std::make_shared<VisionTower>(
-                                    *vision, hf_vision_weights(*source, *vision, device))
-                              : nullptr,
-          .name = name_of(path),
-          .tensors = source->tensors()};
+          .format = folder.format,
+          .model = TextModel(folder.config, hf_weights(*folder.source, folder.config, device)),
+          .tokenizer = folder.tokenizer,
+          .vision = tower,
+          .name = folder.name,
+          .source = folder.source};
+}
+
+void check_vocabulary(const std::filesystem::path& path, const text::Tokenizer* tokenizer,
+                      const Config& config) {
+  if (tokenizer != nullptr && tokenizer->vocab_size() > config.vocab_size) {
+    throw CorruptFile(str(path.string(), ": the tokenizer has ", tokenizer->vocab_size(),
+                          " tokens, the model only ", config.vocab_size));
+  }
 }
 
 }  // namespace
@@ -111,12 +111,34 @@ LoadedModel load_model(const std::filesystem::path& path, const DevicePtr& devic
   }
   LoadedModel loaded = folder ? load_folder(path, device) : load_gguf(path, device);
   if (!folder) loaded.vision = find_vision(loaded, mmproj, device);
-  const int64_t vocab_size = loaded.model.config().vocab_size;
-  if (loaded.tokenizer && loaded.tokenizer->vocab_size() > vocab_size) {
-    throw CorruptFile(str(path.string(), ": the tokenizer has ", loaded.tokenizer->vocab_size(),
-                          " tokens, the model only ", vocab_size));
-  }
+  check_vocabulary(path, loaded.tokenizer.get(), loaded.model.config());
   return loaded;
+}
+
+OpenedFolder open_folder(const std::filesystem::path& path) {
+  const bool meta = is_meta_checkpoint(path);
+  OpenedFolder folder;
+  folder.format = meta ? "meta" : "safetensors";
+  folder.config = meta ? read_meta_config(path) : read_hf_config(path);
+  folder.source = meta ? open_meta_checkpoint(path, folder.config) : io::open_sharded(path);
+  folder.name = name_of(path);
+  // params.json names no image token, and only Llama 4's own vocabulary has a known one.
+  const bool sees =
+      !meta || folder.config.multimodal_json.find("image_token_index") != std::string::npos;
+  if (sees) {
+    folder.vision =
+        vision_config(folder.config, (path / (meta ? "params.json" : "config.json")).string());
+  }
+  // A text model made from a multimodal one may keep the description without the tower.
+  if (folder.vision && !folder.source->has(vision_parameter_list(*folder.vision).front().hf.name)) {
+    folder.vision.reset();
+  }
+  if (std::filesystem::exists(path / "tokenizer.json") ||
+      std::filesystem::exists(path / "tokenizer.model")) {
+    folder.tokenizer = text::load_tokenizer_files(path);
+  }
+  check_vocabulary(path, folder.tokenizer.get(), folder.config);
+  return folder;
 }
 
 }  // namespace corral::model

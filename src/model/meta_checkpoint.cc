@@ -129,46 +129,70 @@ class MetaSource final : public io::WeightSource {
         recipes_(std::move(recipes)),
         parts_(std::move(parts)) {}
 
- private:
-  Tensor read(size_t index, const DevicePtr& device) const override {
-    const MetaTensor& recipe = recipes_[index];
-    if (recipe.split == Split::kNone || parts_.size() == 1) {
-      const Tensor native = parts_.front()->get(recipe.native, device);
-      if (recipe.transposed) return transpose(native);
-      if (recipe.groups > 1) return native.view(recipe.shape);
-      return native.rows(recipe.rows_before, recipe.rows_before + recipe.rows).view(recipe.shape);
-    }
-    return merge(recipe, device);
+  void forget_pages() const override {
+    for (const auto& part : parts_) part->forget_pages();
   }
 
-  Tensor merge(const MetaTensor& recipe, const DevicePtr& device) const {
-    Tensor whole(recipe.shape, *parts_.front()->info(recipe.native).dtype, device);
-    const auto size = block_bytes(whole.dtype());
+ private:
+  bool merged(const MetaTensor& recipe) const {
+    return recipe.split != Split::kNone && parts_.size() > 1;
+  }
+
+  Tensor read(size_t index, const DevicePtr& device) const override {
+    const MetaTensor& recipe = recipes_[index];
+    if (merged(recipe)) return merge(recipe, 0, recipe.shape[0], device);
+    const Tensor native = parts_.front()->get(recipe.native, device);
+    if (recipe.transposed) return transpose(native);
+    if (recipe.groups > 1) return native.view(recipe.shape);
+    return native.rows(recipe.rows_before, recipe.rows_before + recipe.rows).view(recipe.shape);
+  }
+
+  Tensor read_rows(size_t index, int64_t begin, int64_t end,
+                   const DevicePtr& device) const override {
+    const MetaTensor& recipe = recipes_[index];
+    return merged(recipe) ? merge(recipe, begin, end, device)
+                          : read(index, device).rows(begin, end);
+  }
+
+  // Rows [begin, end) of the first axis: whole groups of a stack, else rows of the only group.
+  Tensor merge(const MetaTensor& recipe, int64_t begin, int64_t end,
+               const DevicePtr& device) const {
+    const bool stack = recipe.shape.rank() == 3;
+    const int64_t first_group = stack ? begin : 0;
+    const int64_t groups = stack ? end - begin : 1;
+    const int64_t first_row = stack ? 0 : begin;
+    const int64_t rows = stack ? recipe.rows : end - begin;
+    Tensor out(stack ? Shape{groups, rows, recipe.columns}
+                     : (recipe.shape.rank() == 2 ? Shape{rows, recipe.columns} : Shape{rows}),
+               *parts_.front()->info(recipe.native).dtype, device);
+    const auto size = block_bytes(out.dtype());
     const Slice slice = slice_of(recipe, static_cast<int64_t>(parts_.size()));
-    auto* to = whole.mutable_data<std::byte>();
-    int64_t row_offset = 0;
-    int64_t column_offset = 0;
+    auto* to = out.mutable_data<std::byte>();
+    int64_t part_row = 0;  // of the whole, that the part begins with; and its column
+    int64_t part_column = 0;
     for (const auto& part : parts_) {
+      const int64_t low = std::max(first_row, part_row);
+      const int64_t count = std::min(first_row + rows, part_row + slice.rows) - low;
       const Tensor native = part->get(recipe.native, device);
       const auto* from = native.data<std::byte>();
       // Runs of rows over all groups; each is a few kilobytes.
       device->threads().parallel_for(
-          recipe.groups * slice.rows, 64, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-              const int64_t group = i / slice.rows;
-              const int64_t row = i % slice.rows;
+          groups * std::max<int64_t>(0, count), 64, [&](int64_t run_begin, int64_t run_end) {
+            for (int64_t i = run_begin; i < run_end; ++i) {
+              const int64_t group = i / count;
+              const int64_t row = low + i % count;
               const int64_t source =
-                  (group * slice.part_rows + slice.first_row + row) * slice.columns;
-              const int64_t target =
-                  (group * recipe.rows + row_offset + row) * recipe.columns + column_offset;
-              std::memcpy(to + target * size, from + source * size,
+                  (first_group + group) * slice.part_rows + slice.first_row + row - part_row;
+              const int64_t target = group * rows + row - first_row;
+              std::memcpy(to + (target * recipe.columns + part_column) * size,
+                          from + source * slice.columns * size,
                           static_cast<size_t>(slice.columns * size));
             }
           });
-      if (recipe.split == Split::kRows) row_offset += slice.rows;
-      if (recipe.split == Split::kColumns) column_offset += slice.columns;
+      if (recipe.split == Split::kRows) part_row += slice.rows;
+      if (recipe.split == Split::kColumns) part_column += slice.columns;
     }
-    return whole;
+    return out;
   }
 
   std::vector<MetaTensor> recipes_;

@@ -34,6 +34,11 @@ int64_t matrix_bytes(int64_t count, int64_t out, int64_t in, ExpertCoding coding
   return n * kBf16Bytes;
 }
 
+bool is_coded(const MlpWeights& mlp) {
+  return mlp.gate.coding != quant::Coding::kNone || mlp.up.coding != quant::Coding::kNone ||
+         mlp.down.coding != quant::Coding::kNone;
+}
+
 }  // namespace
 
 ExpertCoding parse_expert_coding(const std::string& name) {
@@ -51,6 +56,15 @@ TextWeights code_experts(TextWeights weights, ExpertCoding coding) {
     code(layer.moe->shared, coding);
   }
   return weights;
+}
+
+void need_float_experts(const TextWeights& weights) {
+  for (const LayerWeights& layer : weights.layers) {
+    if (layer.moe && (is_coded(layer.moe->experts) || is_coded(layer.moe->shared))) {
+      throw NotSupported(
+          "the model's experts are codes already: int4 and fp8 are made from the float model");
+    }
+  }
 }
 
 int64_t coded_bytes(const Config& config, ExpertCoding coding) {

@@ -18,6 +18,9 @@ ExpertCoding parse_expert_coding(const std::string& name);
 /// The weights with their experts coded, in memory; float weights only.
 TextWeights code_experts(TextWeights weights, ExpertCoding coding);
 
+/// Throws NotSupported when routed or shared experts are codes, which cannot be coded again.
+void need_float_experts(const TextWeights& weights);
+
 /// Bytes of all weights when experts are coded so and the rest is bf16 (kNone: all of it).
 int64_t coded_bytes(const Config& config, ExpertCoding coding);
 

@@ -11,9 +11,11 @@
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "kv/batch.h"
+#include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
 #include "model/initialise.h"
 #include "model/loaded_model.h"
+#include "model/streamed_model.h"
 #include "quant/dense.h"
 #include "support/paths.h"
 #include "support/temp_dir.h"
@@ -196,6 +198,39 @@ TEST_F(MetaCheckpoint, BecomesAHuggingFaceCheckpointOfTheSameValues) {
   EXPECT_TRUE(
       same_bits(hf_parameters(*source, config, device).at(16),
                 hf_parameters(*io::open_sharded(dir.path() / "hf"), config, device).at(16)));
+}
+
+TEST_F(MetaCheckpoint, IsConvertedInSlicesToTheSameFiles) {
+  save_hf(dir.path() / "expected", config, native.weights(), DType::kF32);
+  save_gguf(dir.path() / "expected.gguf", config, native.weights(), nullptr, {});
+  for (const int64_t parts : {1, 2}) {
+    const auto path = dir.path() / std::to_string(parts);
+    native.write(path, parts);
+    const StreamedModel model(path, device);
+    save_hf(path / "hf", config, model.hf(ExpertCoding::kNone), {.dtype = DType::kF32});
+    EXPECT_EQ(read_file(path / "hf/model.safetensors"),
+              read_file(dir.path() / "expected/model.safetensors"));
+    save_gguf(path / "m.gguf", config, model.gguf(), nullptr, {});
+    EXPECT_EQ(read_file(path / "m.gguf"), read_file(dir.path() / "expected.gguf"));
+  }
+}
+
+TEST_F(MetaCheckpoint, MergesOnlyTheRowsThatAreAskedFor) {
+  native.write(dir.path() / "m", 2);
+  const auto source = open_meta_checkpoint(dir.path() / "m", config);
+  for (const io::TensorInfo& info : source->tensors()) {
+    const Tensor whole = source->get(info.name, device);
+    const int64_t rows = info.shape[0];
+    for (const auto& [begin, end] : {std::pair{int64_t{0}, rows},
+                                     {rows / 4, rows / 4 + 1},
+                                     {rows / 2 - 1, rows},
+                                     {rows, rows}}) {
+      EXPECT_TRUE(
+          same_bits(source->get_rows(info.name, begin, end, device), whole.rows(begin, end)))
+          << info.name << " " << begin << " " << end;
+    }
+    EXPECT_THROW(source->get_rows(info.name, 1, rows + 1, device), ShapeError);
+  }
 }
 
 TEST_F(MetaCheckpoint, OfOnePartIsMapped) {
