@@ -1,76 +1,78 @@
 #pragma once
 
-// The block formats, each unpacked four groups of 32 values at a time. A format is all that the
-// kernels know about a kind of block; the layouts are explained in quant/. For *_isa.cc files.
+// The block formats, unpacked four groups of 32 values at a time. A format is all that the kernels
+// know about a kind of block: codes() of a row and scales() of four rows. The layouts are explained
+// in quant/. For *_isa.cc files.
 
 #include "ops/matmul/block_quad.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// Blocks of 32 values; unpack() is given four of them.
-
-/// The 16 bytes at `at` of each of four blocks.
-template <class Format>
-inline Bytes piece_of_blocks(const std::byte* at) {
-  constexpr int kStride = Format::kBlockBytes;
-  return bytes_of_lanes(load16(at), load16(at + kStride), load16(at + 2 * kStride),
-                        load16(at + 3 * kStride));
-}
-
-/// The fifth bits, 32 of them at `at` of each of four blocks: of the first or of the last values.
-template <class Format>
-inline Bytes fifth_bits(const std::byte* at, int half) {
-  uint64_t bits = 0;
-  for (int g = 3; g >= 0; --g) {
-    bits = bits << 16 | load_word<uint16_t>(at + g * Format::kBlockBytes + 2 * half);
-  }
-  return spread_bits(bits, 0x10);
-}
+// Blocks of 32 values: the functions are given kGroups blocks, four except at the end of a row;
+// behind them are groups of zeros. `part` is unused.
 
 struct Q8_0 : FormatOf<34, 1, 0, true, false> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    return {wide(piece_of_blocks<Q8_0>(at + 2)),
-            wide(piece_of_blocks<Q8_0>(at + 18)),
-            {halves_at(at, kBlockBytes)},
-            {}};
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    return {wide(piece_of_blocks<Q8_0, 2, kGroups>(row)),
+            wide(piece_of_blocks<Q8_0, 18, kGroups>(row))};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<Q8_0, 0, kGroups>(rows)}, {}};
   }
 };
 
 struct Q4_0 : FormatOf<18, 1, 8, false, false> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<Q4_0>(at + 2);
-    return {low_nibbles(both), high_nibbles(both), {halves_at(at, kBlockBytes)}, {}};
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<Q4_0, 2, kGroups>(row);
+    return {low_nibbles(both), high_nibbles(both)};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<Q4_0, 0, kGroups>(rows)}, {}};
   }
 };
 
 struct Q4_1 : FormatOf<20, 1, 0, false, true> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<Q4_1>(at + 4);
-    return {low_nibbles(both),
-            high_nibbles(both),
-            {halves_at(at, kBlockBytes)},
-            {-halves_at(at + 2, kBlockBytes)}};
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<Q4_1, 4, kGroups>(row);
+    return {low_nibbles(both), high_nibbles(both)};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<Q4_1, 0, kGroups>(rows)},
+            {negative(halves_of_rows<Q4_1, 2, kGroups>(rows))}};
   }
 };
 
 struct Q5_0 : FormatOf<22, 1, 16, false, false> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<Q5_0>(at + 6);
-    return {merged(low_nibbles(both), fifth_bits<Q5_0>(at + 2, 0)),
-            merged(high_nibbles(both), fifth_bits<Q5_0>(at + 2, 1)),
-            {halves_at(at, kBlockBytes)},
-            {}};
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<Q5_0, 6, kGroups>(row);
+    return {merged(low_nibbles(both), fifth_bits<Q5_0, 2, kGroups>(row)),
+            merged(high_nibbles(both), fifth_bits<Q5_0, 4, kGroups>(row))};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<Q5_0, 0, kGroups>(rows)}, {}};
   }
 };
 
 struct Q5_1 : FormatOf<24, 1, 0, false, true> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<Q5_1>(at + 8);
-    return {merged(low_nibbles(both), fifth_bits<Q5_1>(at + 4, 0)),
-            merged(high_nibbles(both), fifth_bits<Q5_1>(at + 4, 1)),
-            {halves_at(at, kBlockBytes)},
-            {-halves_at(at + 2, kBlockBytes)}};
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<Q5_1, 8, kGroups>(row);
+    return {merged(low_nibbles(both), fifth_bits<Q5_1, 4, kGroups>(row)),
+            merged(high_nibbles(both), fifth_bits<Q5_1, 6, kGroups>(row))};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<Q5_1, 0, kGroups>(rows)},
+            {negative(halves_of_rows<Q5_1, 2, kGroups>(rows))}};
   }
 };
 
@@ -80,22 +82,34 @@ constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                    1,   13,  25,  38,  53,  69,  89,  113};
 
 struct IQ4_NL : FormatOf<18, 1, 0, true, false> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<IQ4_NL>(at + 2);
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<IQ4_NL, 2, kGroups>(row);
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
-            wide(looked_up(kIq4Bytes, high_nibbles(both))),
-            {halves_at(at, kBlockBytes)},
-            {}};
+            wide(looked_up(kIq4Bytes, high_nibbles(both)))};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{halves_of_rows<IQ4_NL, 0, kGroups>(rows)}, {}};
   }
 };
 
 struct MXFP4 : FormatOf<17, 1, 12, false, false> {
-  static Quad<1> unpack(const std::byte* at, int) {
-    const Bytes both = piece_of_blocks<MXFP4>(at + 1);
-    return {looked_up(kDoubled, low_nibbles(both)),
-            looked_up(kDoubled, high_nibbles(both)),
-            {F4{half_scale(at[0]), half_scale(at[kBlockBytes]), half_scale(at[2 * kBlockBytes]),
-                half_scale(at[3 * kBlockBytes])}},
+  template <int kGroups>
+  static Codes codes(const std::byte* row, int) {
+    const Bytes both = piece_of_blocks<MXFP4, 1, kGroups>(row);
+    return {looked_up(kDoubled, low_nibbles(both)), looked_up(kDoubled, high_nibbles(both))};
+  }
+  template <int kGroups>
+  static Scales<1> scales(RowsAt rows, int) {
+    return {{of_rows(rows,
+                     [](const std::byte* row) {
+                       F4 scale{};
+#pragma GCC unroll 4
+                       for (int g = 0; g < kGroups; ++g)
+                         scale[g] = half_scale(row[g * kBlockBytes]);
+                       return scale;
+                     })},
             {}};
   }
 
@@ -114,146 +128,144 @@ struct MXFP4 : FormatOf<17, 1, 12, false, false> {
   }
 };
 
-// Blocks of 256 values; unpack() is given one and the number of the half that it is to unpack.
+// Blocks of 256 values; the functions are given one of a row and the number of the half of it that
+// they are to unpack.
 
-/// The 6-bit scales and minima of Q4_K and Q5_K, four at a time.
-struct SixBits {
-  F4 scale;
-  F4 minimum;
+/// Of two neighbouring groups the first has the low and the second the high halves of 32 bytes.
+inline Codes group_pairs(const std::byte* at) {
+  return {shifted_lanes<0, -4, 0, -4>(lanes_at<0, 0, 2, 2>(at), 0x0F),
+          shifted_lanes<0, -4, 0, -4>(lanes_at<1, 1, 3, 3>(at), 0x0F)};
+}
 
-  static SixBits unpack(const std::byte* at, int quad) {
-    uint32_t words[3];
-    std::memcpy(words, at + 4, sizeof(words));
-    uint32_t scales = words[0] & 0x3F3F3F3Fu;
-    uint32_t minima = words[1] & 0x3F3F3F3Fu;
-    if (quad != 0) {
-      scales = (words[2] & 0x0F0F0F0Fu) | ((words[0] >> 2) & 0x30303030u);
-      minima = ((words[2] >> 4) & 0x0F0F0F0Fu) | ((words[1] >> 2) & 0x30303030u);
-    }
-    return {floats_of_bytes(scales) * half_at(at), floats_of_bytes(minima) * half_at(at + 2)};
+/// The 6-bit scales and minima of Q4_K and Q5_K.
+inline Scales<1> six_bit_scales(RowsAt rows, int quad) {
+  const RowWords w(rows, 0);
+  U32x4 scales = w.word[1] & 0x3F3F3F3Fu;
+  U32x4 minima = w.word[2] & 0x3F3F3F3Fu;
+  if (quad != 0) {
+    scales = (w.word[3] & 0x0F0F0F0Fu) | ((w.word[1] >> 2) & 0x30303030u);
+    minima = ((w.word[3] >> 4) & 0x0F0F0F0Fu) | ((w.word[2] >> 2) & 0x30303030u);
   }
-};
-
-/// 16 values of each of four groups: 32 bytes hold a group in their low and the next one in their
-/// high halves.
-inline Bytes group_pairs(const std::byte* at) {
-  const U8x16 a = load16(at);
-  const U8x16 b = load16(at + 32);
-  return bytes_of_lanes(a & 0x0F, shifted_right<4>(a, 0x0F), b & 0x0F, shifted_right<4>(b, 0x0F));
+  return {{product(floats_of_bytes<U8x16>(scales), halves_of_words<false>(w.word[0]))},
+          {product(floats_of_bytes<U8x16>(minima), halves_of_words<true>(w.word[0]))}};
 }
 
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
-  static Quad<1> unpack(const std::byte* at, int quad) {
-    const SixBits scales = SixBits::unpack(at, quad);
-    const std::byte* codes = at + 16 + 64 * quad;
-    return {group_pairs(codes), group_pairs(codes + 16), {scales.scale}, {scales.minimum}};
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    return group_pairs(row + 16 + 64 * quad);
+  }
+  template <int>
+  static Scales<1> scales(RowsAt rows, int quad) {
+    return six_bit_scales(rows, quad);
   }
 };
 
 struct Q5_K : FormatOf<176, 2, 0, false, true> {
-  static Quad<1> unpack(const std::byte* at, int quad) {
-    const SixBits scales = SixBits::unpack(at, quad);
-    const auto bytes = [&](int half) {
-      U8x16 high = load16(at + 16 + 16 * half);  // bit g is of group g
-      if (quad != 0) high = shifted_right<4>(high, 0x0F);
-      return merged(group_pairs(at + 48 + 64 * quad + 16 * half),
-                    bytes_of_lanes(shifted_left<4>(high, 0x10), shifted_left<3>(high, 0x10),
-                                   shifted_left<2>(high, 0x10), shifted_left<1>(high, 0x10)));
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    const Codes low = group_pairs(row + 48 + 64 * quad);
+    const auto fifth = [&](int at) {  // bit g of a byte is of group g
+      const Bytes bits = same_lanes(row + at);
+      return quad == 0 ? shifted_lanes<4, 3, 2, 1>(bits, 0x10)
+                       : shifted_lanes<0, -1, -2, -3>(bits, 0x10);
     };
-    return {bytes(0), bytes(1), {scales.scale}, {scales.minimum}};
+    return {merged(low.first, fifth(16)), merged(low.last, fifth(32))};
   }
-};
-
-/// Scales of 16 values each, two a group.
-struct SixteenScales {
-  F4 first;
-  F4 last;
-
-  static SixteenScales of_signed_bytes(uint64_t bytes) {
-    return {floats_of_every_second<false>(bytes), floats_of_every_second<true>(bytes)};
+  template <int>
+  static Scales<1> scales(RowsAt rows, int quad) {
+    return six_bit_scales(rows, quad);
   }
 };
 
 struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
-  static Quad<2> unpack(const std::byte* at, int quad) {
-    const auto scales = SixteenScales::of_signed_bytes(load_word<uint64_t>(at + 192 + 8 * quad));
-    const float d = half_at(at + 208);
-    const auto bytes = [&](int half) {
-      const U8x16 a = load16(at + 64 * quad + 16 * half);
-      const U8x16 b = load16(at + 64 * quad + 32 + 16 * half);
-      const U8x16 high = load16(at + 128 + 32 * quad + 16 * half);
-      return bytes_of_lanes((a & 0x0F) | shifted_left<4>(high, 0x30),
-                            (b & 0x0F) | shifted_left<2>(high, 0x30),
-                            shifted_right<4>(a, 0x0F) | (high & 0x30),
-                            shifted_right<4>(b, 0x0F) | shifted_right<2>(high, 0x30));
-    };
-    return {bytes(0), bytes(1), {scales.first * d, scales.last * d}, {}};
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    const std::byte* low = row + 64 * quad;
+    const std::byte* high = row + 128 + 32 * quad;
+    return {merged(shifted_lanes<0, 0, -4, -4>(lanes_at<0, 2, 0, 2>(low), 0x0F),
+                   shifted_lanes<4, 2, 0, -2>(same_lanes(high), 0x30)),
+            merged(shifted_lanes<0, 0, -4, -4>(lanes_at<1, 3, 1, 3>(low), 0x0F),
+                   shifted_lanes<4, 2, 0, -2>(same_lanes(high + 16), 0x30))};
+  }
+  template <int>
+  static Scales<2> scales(RowsAt rows, int quad) {
+    const RowWords w(rows, 192);
+    const Floats d = halves_of_words<true>(words_of_rows(rows, 206));
+    return sixteen_scales(w.word[2 * quad], w.word[2 * quad + 1], d);
   }
 };
 
-/// The two-bit codes of Q2_K and Q3_K: lane g holds bits 2g and 2g + 1.
-inline Bytes two_bits(const std::byte* at) {
-  const U8x16 all = load16(at);
-  return bytes_of_lanes(all & 3, shifted_right<2>(all, 3), shifted_right<4>(all, 3),
-                        shifted_right<6>(all, 3));
+/// The two-bit codes of Q2_K and Q3_K: group g has bits 2g and 2g + 1.
+inline Codes two_bits(const std::byte* at) {
+  return {shifted_lanes<0, -2, -4, -6>(same_lanes(at), 3),
+          shifted_lanes<0, -2, -4, -6>(same_lanes(at + 16), 3)};
 }
 
 struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
-  static Quad<2> unpack(const std::byte* at, int quad) {
-    const auto scales = SixteenScales::of_signed_bytes(packed_scales(at + 96, quad));
-    const float d = half_at(at + 108);
-    const auto bytes = [&](int half) {
-      U8x16 high = load16(at + 16 * half);  // bit g is of group g
-      if (quad != 0) high = shifted_right<4>(high, 0x0F);
-      return merged(two_bits(at + 32 + 32 * quad + 16 * half),
-                    bytes_of_lanes(shifted_left<2>(high, 4), shifted_left<1>(high, 4), high & 4,
-                                   shifted_right<1>(high, 4)));
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    const Codes low = two_bits(row + 32 + 32 * quad);
+    const auto third = [&](int at) {  // bit g of a byte is of group g
+      const Bytes bits = same_lanes(row + at);
+      return quad == 0 ? shifted_lanes<2, 1, 0, -1>(bits, 4)
+                       : shifted_lanes<-2, -3, -4, -5>(bits, 4);
     };
-    return {bytes(0), bytes(1), {(scales.first - 32.0f) * d, (scales.last - 32.0f) * d}, {}};
+    return {merged(low.first, third(0)), merged(low.last, third(16))};
   }
-
- private:
-  /// Eight scales of six bits: four low ones in the halves of 8 bytes, two high ones in the
-  /// quarters of 4 more.
-  static uint64_t packed_scales(const std::byte* at, int quad) {
-    const uint64_t low = (load_word<uint64_t>(at) >> (4 * quad)) & 0x0F0F0F0F0F0F0F0Fu;
-    const uint32_t high = load_word<uint32_t>(at + 8) >> (4 * quad);
-    const uint64_t both = (high & 0x03030303u) | uint64_t{(high >> 2) & 0x03030303u} << 32;
-    return low | both << 4;
+  template <int>
+  static Scales<2> scales(RowsAt rows, int quad) {
+    // Four low bits of a scale in the halves of 8 bytes, two high ones in the quarters of 4 more.
+    const auto low = [&](int at) { return (words_of_rows(rows, at) >> (4 * quad)) & 0x0F0F0F0Fu; };
+    const U32x4 high = words_of_rows(rows, 104) >> (4 * quad);
+    const auto centered = [](U32x4 bytes) {
+      return reinterpret_cast<U32x4>(reinterpret_cast<U8x16>(bytes) - 32);
+    };
+    return sixteen_scales(centered(low(96) | (high & 0x03030303u) << 4),
+                          centered(low(100) | ((high >> 2) & 0x03030303u) << 4),
+                          halves_of_words<true>(words_of_rows(rows, 106)));
   }
 };
 
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
-  static Quad<2> unpack(const std::byte* at, int quad) {
-    constexpr uint64_t kLow = 0x0F0F0F0F0F0F0F0Fu;
-    const auto packed = load_word<uint64_t>(at + 8 * quad);
-    const auto scales = SixteenScales::of_signed_bytes(packed & kLow);
-    const auto minima = SixteenScales::of_signed_bytes((packed >> 4) & kLow);
-    const float d = half_at(at + 80);
-    const float m = half_at(at + 82);
-    const std::byte* codes = at + 16 + 32 * quad;
-    return {two_bits(codes),
-            two_bits(codes + 16),
-            {scales.first * d, scales.last * d},
-            {minima.first * m, minima.last * m}};
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    return two_bits(row + 16 + 32 * quad);
+  }
+  template <int>
+  static Scales<2> scales(RowsAt rows, int quad) {
+    constexpr uint32_t kLow = 0x0F0F0F0Fu;
+    const RowWords w(rows, 0);
+    const U32x4 a = w.word[2 * quad];
+    const U32x4 b = w.word[2 * quad + 1];
+    const U32x4 d = words_of_rows(rows, 80);
+    Scales<2> scales = sixteen_scales(a & kLow, b & kLow, halves_of_words<false>(d));
+    const Scales<2> minima =
+        sixteen_scales((a >> 4) & kLow, (b >> 4) & kLow, halves_of_words<true>(d));
+    for (int half = 0; half < 2; ++half) scales.minimum[half] = minima.scale[half];
+    return scales;
   }
 };
 
 struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
-  static Quad<1> unpack(const std::byte* at, int quad) {
-    const std::byte* codes = at + 8 + 64 * quad;
-    const Bytes both =
-        bytes_of_lanes(load16(codes), load16(codes + 16), load16(codes + 32), load16(codes + 48));
-    const uint32_t low = load_word<uint16_t>(at + 4 + 2 * quad);
-    const uint32_t high = uint32_t{load_word<uint16_t>(at + 2)} >> (8 * quad);
-    uint32_t scales = 0;
-    for (int g = 0; g < 4; ++g) {
-      scales |= (((low >> (4 * g)) & 15) | ((high >> (2 * g)) & 3) << 4) << (8 * g);
-    }
+  template <int>
+  static Codes codes(const std::byte* row, int quad) {
+    const Bytes both = lanes_at<0, 1, 2, 3>(row + 8 + 64 * quad);
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
-            wide(looked_up(kIq4Bytes, high_nibbles(both))),
-            {(floats_of_bytes(scales) - 32.0f) * half_at(at)},
-            {}};
+            wide(looked_up(kIq4Bytes, high_nibbles(both)))};
+  }
+  template <int>
+  static Scales<1> scales(RowsAt rows, int quad) {
+    // Four low bits of a scale in the halves of 4 bytes, two high ones in the quarters of 2 more.
+    const U32x4 d = words_of_rows(rows, 0);
+    U32x4 low = (words_of_rows(rows, 4) >> (16 * quad)) & 0xFFFFu;
+    low = (low | low << 8) & 0x00FF00FFu;
+    low = (low | low << 4) & 0x0F0F0F0Fu;
+    U32x4 high = (d >> (16 + 8 * quad)) & 0xFFu;
+    high = (high | high << 12) & 0x000F000Fu;
+    high = (high | high << 6) & 0x03030303u;
+    const auto centered = reinterpret_cast<U32x4>(reinterpret_cast<U8x16>(low | high << 4) - 32);
+    return {{product(floats_of_bytes<I8x16>(centered), halves_of_words<false>(d))}, {}};
   }
 };
 

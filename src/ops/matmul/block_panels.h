@@ -62,8 +62,7 @@ int64_t panel_scratch_bytes(int64_t m) {
 template <class V>
 inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
 #if defined(__AVX512F__)
-  __m512i all;
-  std::memcpy(&all, &v, sizeof(all));
+  const auto all = reinterpret_cast<__m512i>(v.part[0]);
   const auto put = [&](int64_t g, __m128i lane) {
     std::memcpy(to + g * stride, &lane, sizeof(lane));
   };
@@ -73,7 +72,7 @@ inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
   put(3, _mm512_maskz_extracti32x4_epi32(0xF, all, 3));
 #else
   std::byte lanes[4][16];
-  std::memcpy(lanes, &v, sizeof(lanes));
+  store64(lanes, v);
   for (int64_t g = 0; g < 4; ++g) std::memcpy(to + g * stride, lanes[g], sizeof(lanes[g]));
 #endif
 }
@@ -93,31 +92,38 @@ inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t co
 
 /// Four rows of a quad of B, as columns col to col + 3 of the panel.
 template <class Format>
-void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Quad<Format::kHalves> (&b)[4]) {
+inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
+                      const Scales<Format::kHalves>& scales) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
   pack_half(panel, quad, 0, col, b[0].first, b[1].first, b[2].first, b[3].first);
   pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
   constexpr int64_t kChainStride = kPanelQuads * kHalves * kPanelColumns * 4;
   for (int64_t h = 0; h < kHalves; ++h) {
     const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
-    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), kChainStride,
-                transposed(b[0].scale[h], b[1].scale[h], b[2].scale[h], b[3].scale[h]));
+    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), kChainStride, scales.scale[h]);
     if constexpr (Format::kMinimum) {
       store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), kChainStride,
-                  transposed(b[0].minimum[h], b[1].minimum[h], b[2].minimum[h], b[3].minimum[h]));
+                  scales.minimum[h]);
     }
   }
 }
 
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from `col`.
 template <class Format>
-void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first, int64_t quads) {
+CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first,
+                         int64_t quads) {
+  const bool whole = (first + quads) * kQuadGroups <= p.groups;
   for (int64_t c = 0; c < kPanelColumns; c += kRowsB) {
     if (col + c >= p.n) break;
-    RowWalk<Format>(p, col + c)
-        .quads(first, quads, [&](int64_t quad, const Quad<Format::kHalves>(&b)[kRowsB]) {
-          pack_quad<Format>(panel, quad - first, c, b);
-        });
+    const auto put = [&](int64_t quad, const Codes(&b)[kRowsB],
+                         const Scales<Format::kHalves>& scales) {
+      pack_quad<Format>(panel, quad - first, c, b, scales);
+    };
+    const RowWalk<Format> walk(p, col + c);
+    walk.whole_quads(first, quads, put);
+    if constexpr (Format::kStepQuads == 1) {
+      if (!whole) walk.last_quad(put);
+    }
   }
 }
 

@@ -7,13 +7,22 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
+/// Rows of B that are unpacked side by side.
+constexpr int64_t kRowsB = 4;
+/// A place in each of them.
+using RowsAt = const std::byte* const*;
+
 /// Four groups of a row of B: value = scale * (byte - offset) - minimum.
-template <size_t kHalves>
-struct Quad {
+struct Codes {
   Bytes first;  // lane g: the first 16 values of group g
   Bytes last;
-  F4 scale[kHalves];    // of the group, or of its first and its last 16 values
-  F4 minimum[kHalves];  // unset in formats without
+};
+
+/// The scales of four groups of four rows: lane g, element j for group g and row j.
+template <size_t kHalves>
+struct Scales {
+  Floats scale[kHalves];    // of the groups, or of their first and their last 16 values
+  Floats minimum[kHalves];  // unset in formats without
 };
 
 /// The constants of a format. kStepBytes bytes hold kStepQuads quads, in whole blocks; kOffset is
@@ -29,6 +38,8 @@ struct FormatOf {
   static constexpr size_t kHalves = halves;
 };
 
+// Numbers in the order of blocks: of a row its groups.
+
 template <class T>
 inline T load_word(const std::byte* at) {
   T word;
@@ -36,54 +47,181 @@ inline T load_word(const std::byte* at) {
   return word;
 }
 
-/// Every byte shifted, and masked to the bits that stay its own.
-template <int kBits>
-inline U8x16 shifted_right(U8x16 x, uint8_t mask) {
-  typedef uint16_t U16x8 __attribute__((vector_size(16)));
-  return reinterpret_cast<U8x16>(reinterpret_cast<U16x8>(x) >> kBits) & mask;
-}
-template <int kBits>
-inline U8x16 shifted_left(U8x16 x, uint8_t mask) {
-  typedef uint16_t U16x8 __attribute__((vector_size(16)));
-  return reinterpret_cast<U8x16>(reinterpret_cast<U16x8>(x) << kBits) & mask;
+/// f(row) of four rows, transposed.
+template <class F>
+inline Floats of_rows(RowsAt rows, const F& f) {
+  return transposed(f(rows[0]), f(rows[1]), f(rows[2]), f(rows[3]));
 }
 
-inline Bytes merged(const Bytes& a, const Bytes& b) {
-  return each<Bytes>([&](int i) { return a.part[i] | b.part[i]; });
-}
+/// Which 16-bit words of two vectors are the 16 bytes at kAt of each of four blocks, where the
+/// first vector begins with the first block and the second ends with the last.
+template <int kStride, int kAt>
+struct WordsOfBlocks {
+  alignas(64) uint16_t index[32] = {};
 
-/// Four bytes as numbers, the lowest first.
-inline F4 floats_of_bytes(uint32_t bytes) {
-#if defined(__AVX2__)
-  return reinterpret_cast<F4>(
-      _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(static_cast<int>(bytes)))));
-#else
-  return F4{static_cast<float>(bytes & 0xFF), static_cast<float>((bytes >> 8) & 0xFF),
-            static_cast<float>((bytes >> 16) & 0xFF), static_cast<float>(bytes >> 24)};
-#endif
-}
-
-/// Bytes 0, 2, 4 and 6 (kOdd: 1, 3, 5 and 7) as signed numbers.
-template <bool kOdd>
-inline F4 floats_of_every_second(uint64_t bytes) {
-#if defined(__AVX2__)
-  __m128i pairs = _mm_cvtsi64_si128(static_cast<long long>(bytes));
-  if constexpr (!kOdd) pairs = _mm_slli_epi16(pairs, 8);
-  return reinterpret_cast<F4>(_mm_cvtepi32_ps(_mm_cvtepi16_epi32(_mm_srai_epi16(pairs, 8))));
-#else
-  F4 out{};
-  for (int g = 0; g < 4; ++g) {
-    out[g] = static_cast<float>(static_cast<int8_t>(bytes >> (16 * g + (kOdd ? 8 : 0))));
+  constexpr WordsOfBlocks() {
+    constexpr int kSecond = 4 * kStride - 64;
+    for (int i = 0; i < 32; ++i) {
+      const int byte = i / 8 * kStride + kAt + i % 8 * 2;
+      index[i] = static_cast<uint16_t>(byte < 64 ? byte / 2 : 32 + (byte - kSecond) / 2);
+    }
   }
-  return out;
+};
+template <int kStride, int kAt>
+constexpr WordsOfBlocks<kStride, kAt> kWordsOfBlocks;
+
+/// Which words of two rows' first 64 bytes are the numbers at kAt of four blocks, each word of the
+/// first row beside that of the second.
+template <int kStride, int kAt>
+struct WordsOfRows {
+  alignas(64) uint16_t index[32] = {};
+
+  constexpr WordsOfRows() {
+    for (int i = 0; i < 16; ++i) {
+      index[i] = static_cast<uint16_t>((i / 4 * kStride + kAt) / 2 + 32 * (i % 2));
+    }
+  }
+};
+template <int kStride, int kAt>
+constexpr WordsOfRows<kStride, kAt> kWordsOfRows;
+
+/// The f16 numbers at `kAt` in the first kGroups of four blocks of each row; zeros for the others.
+template <class Format, int kAt, int kGroups>
+inline Floats halves_of_rows(RowsAt rows) {
+  constexpr int kStride = Format::kBlockBytes;
+#if defined(__AVX512BW__)
+  __m256i all;
+  if constexpr (kGroups == 4 && kStride % 2 == 0 && 3 * kStride + kAt + 2 <= 64) {
+    const auto order = simd::CORRAL_ISA::load<__m512i>(kWordsOfRows<kStride, kAt>.index);
+    const auto two = [&](int j) {
+      return _mm512_maskz_permutex2var_epi16(~__mmask32{0},
+                                             simd::CORRAL_ISA::load<__m512i>(rows[j]), order,
+                                             simd::CORRAL_ISA::load<__m512i>(rows[j + 1]));
+    };
+    all = _mm512_maskz_extracti64x4_epi64(0xF, _mm512_mask_blend_epi16(0xCCCCCCCC, two(0), two(2)),
+                                          0);
+    return {{reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, all))}};
+  }
+  int64_t bits[4] = {};
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      bits[j] |= int64_t{load_word<uint16_t>(rows[j] + kAt + g * kStride)} << (16 * g);
+    }
+  }
+  all = _mm256_set_epi64x(bits[3], bits[2], bits[1], bits[0]);
+  return transposed({{reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, all))}});
+#else
+  return of_rows(rows, [](const std::byte* row) {
+    F4 out{};
+    for (int g = 0; g < kGroups; ++g) out[g] = half_at(row + kAt + g * kStride);
+    return out;
+  });
 #endif
+}
+
+// Numbers of one block of each of four rows.
+
+/// The four bytes at `at` of every row.
+inline U32x4 words_of_rows(RowsAt rows, int at) {
+  return U32x4{load_word<uint32_t>(rows[0] + at), load_word<uint32_t>(rows[1] + at),
+               load_word<uint32_t>(rows[2] + at), load_word<uint32_t>(rows[3] + at)};
+}
+
+/// 16 bytes of every row: element j of word[k] is word k of row j.
+struct RowWords {
+  U32x4 word[4];
+
+  RowWords(RowsAt rows, int at) {
+    const auto load = [&](int j) { return load_word<U32x4>(rows[j] + at); };
+    const U32x4 a = load(0);
+    const U32x4 b = load(1);
+    const U32x4 c = load(2);
+    const U32x4 d = load(3);
+    const U32x4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const U32x4 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const U32x4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const U32x4 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    word[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    word[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    word[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    word[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+  }
+};
+
+/// Byte g of word j becomes element j of lane g; V says whether bytes are signed.
+template <class V>
+inline Floats floats_of_bytes(U32x4 words) {
+  const auto x = reinterpret_cast<V>(words);
+  const V bytes =
+      __builtin_shufflevector(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return floats_of(bytes);
+}
+
+/// The signed bytes 0 and 2 of word j of `low` and then of `high` (kOdd: bytes 1 and 3) become
+/// element j of the lanes.
+template <bool kOdd>
+inline Floats floats_of_every_second(U32x4 low, U32x4 high) {
+  const auto x = reinterpret_cast<I8x16>(low);
+  const auto y = reinterpret_cast<I8x16>(high);
+  constexpr int o = kOdd ? 1 : 0;
+  const I8x16 bytes =
+      __builtin_shufflevector(x, y, o, o + 4, o + 8, o + 12, o + 2, o + 6, o + 10, o + 14, o + 16,
+                              o + 20, o + 24, o + 28, o + 18, o + 22, o + 26, o + 30);
+  return floats_of(bytes);
+}
+
+/// Scales of 16 values each: two signed bytes a group, the groups one after the other.
+inline Scales<2> sixteen_scales(U32x4 low, U32x4 high, const Floats& d) {
+  return {{product(floats_of_every_second<false>(low, high), d),
+           product(floats_of_every_second<true>(low, high), d)},
+          {}};
+}
+
+/// The f16 numbers in the low (kHigh: high) halves of the words of four rows, in every lane.
+template <bool kHigh>
+inline Floats halves_of_words(U32x4 words) {
+#if defined(__F16C__)
+  const auto x = reinterpret_cast<U8x16>(words);
+  constexpr int o = kHigh ? 2 : 0;
+  const U8x16 halves = __builtin_shufflevector(x, x, o, o + 1, o + 4, o + 5, o + 8, o + 9, o + 12,
+                                               o + 13, 0, 0, 0, 0, 0, 0, 0, 0);
+  return same_lanes(reinterpret_cast<F4>(_mm_cvtph_ps(reinterpret_cast<__m128i>(halves))));
+#else
+  F4 x{};
+  for (int j = 0; j < 4; ++j) {
+    const uint32_t bits = kHigh ? words[j] >> 16 : words[j] & 0xFFFF;
+    x[j] = simd::CORRAL_ISA::f16_to_f32(static_cast<uint16_t>(bits));
+  }
+  return same_lanes(x);
+#endif
+}
+
+// Bytes of a row.
+
+/// The 16 bytes at `kAt` in the first kGroups of four blocks; zeros for the others.
+template <class Format, int kAt, int kGroups>
+inline Bytes piece_of_blocks(const std::byte* row) {
+  constexpr int kStride = Format::kBlockBytes;
+  const std::byte* at = row + kAt;
+#if defined(__AVX512BW__)
+  // Two overlapping vectors hold all of the blocks.
+  constexpr int kBehind = 4 * kStride - 64;
+  if constexpr (kGroups == 4 && kStride % 2 == 0 && kBehind <= 32) {
+    return {{reinterpret_cast<U8>(_mm512_maskz_permutex2var_epi16(
+        ~__mmask32{0}, simd::CORRAL_ISA::load<__m512i>(row),
+        simd::CORRAL_ISA::load<__m512i>(kWordsOfBlocks<kStride, kAt>.index),
+        simd::CORRAL_ISA::load<__m512i>(row + kBehind)))}};
+  }
+#endif
+  return bytes_of_first_lanes<kGroups>([&](int g) { return load16(at + g * kStride); });
 }
 
 /// Byte i is `value` where bit i of bits is set, else zero.
 inline Bytes spread_bits(uint64_t bits, uint8_t value) {
 #if defined(__AVX512BW__)
-  const __m512i all = _mm512_maskz_set1_epi8(bits, static_cast<char>(value));
-  return load64<Bytes>(&all);
+  return {{reinterpret_cast<U8>(_mm512_maskz_set1_epi8(bits, static_cast<char>(value)))}};
 #else
   uint8_t bytes[64];
   for (int i = 0; i < 64; ++i) bytes[i] = (bits >> i) & 1 ? value : uint8_t{0};
@@ -110,6 +248,17 @@ inline Bytes looked_up(const uint8_t (&table)[16], const Bytes& x) {
     return out;
   });
 #endif
+}
+
+/// The fifth bits, 32 of them at `kAt` of each of four blocks: of the first or of the last values.
+template <class Format, int kAt, int kGroups>
+inline Bytes fifth_bits(const std::byte* row) {
+  uint64_t bits = 0;
+#pragma GCC unroll 4
+  for (int g = 0; g < kGroups; ++g) {
+    bits |= uint64_t{load_word<uint16_t>(row + g * Format::kBlockBytes + kAt)} << (16 * g);
+  }
+  return spread_bits(bits, 0x10);
 }
 
 }  // namespace

@@ -11,15 +11,8 @@ namespace {
 
 /// The dots of a quad of A with four rows of B: lane g, element j for group g and row j.
 template <class Format>
-inline Ints dots(const Ints& start, const Bytes& a, const Bytes (&b)[kRowsB]) {
-  Ints sums[kRowsB];
-#pragma GCC unroll 4
-  for (int64_t j = 0; j < kRowsB; ++j) sums[j] = dot4<Format::kWide>(start, b[j], a);
-  return sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
-}
-template <class Format>
 inline Ints dots(const Ints& start, const Bytes& first, const Bytes& last,
-                 const Quad<Format::kHalves> (&b)[kRowsB]) {
+                 const Codes (&b)[kRowsB]) {
   Ints sums[kRowsB];
 #pragma GCC unroll 4
   for (int64_t j = 0; j < kRowsB; ++j) {
@@ -27,36 +20,37 @@ inline Ints dots(const Ints& start, const Bytes& first, const Bytes& last,
   }
   return sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
 }
+/// The same for the first or for the last 16 values of the groups.
+template <class Format, Bytes Codes::*kHalf>
+inline Ints half_dots(const Ints& start, const Bytes& a, const Codes (&b)[kRowsB]) {
+  Ints sums[kRowsB];
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < kRowsB; ++j) sums[j] = dot4<Format::kWide>(start, b[j].*kHalf, a);
+  return sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
+}
 
 /// One step of the chains of a row of A with four rows of B.
 template <class Format>
-inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at,
-                       const Quad<Format::kHalves> (&b)[kRowsB], const Floats* scale,
-                       const Floats* minimum) {
-  constexpr size_t kHalves = Format::kHalves;
+inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const Codes (&b)[kRowsB],
+                       const Scales<Format::kHalves>& scales) {
+  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
   const auto first = load64<Bytes>(a.bytes + at * kQuad);
   const auto last = load64<Bytes>(a.bytes + at * kQuad + 64);
   const Floats a_scale = spread(a.scales + at * kQuadGroups);
-  const int32_t* start = a.start + at * static_cast<int64_t>(kHalves) * kQuadGroups;
+  const int32_t* start = a.start + at * kHalves * kQuadGroups;
   if constexpr (kHalves == 1) {
-    const Ints dot = dots<Format>(lane_starts(start), first, last, b);
-    chains = add_scaled(chains, dot, a_scale, scale[0]);
+    chains = add_scaled(chains, dots<Format>(lane_starts(start), first, last, b), a_scale,
+                        scales.scale[0]);
   } else {
-    Bytes half[2][kRowsB];
-    for (int64_t j = 0; j < kRowsB; ++j) {
-      half[0][j] = b[j].first;
-      half[1][j] = b[j].last;
-    }
-    chains =
-        add_scaled(chains, dots<Format>(lane_starts(start), first, half[0]), a_scale, scale[0]);
-    chains = add_scaled(chains, dots<Format>(lane_starts(start + kQuadGroups), last, half[1]),
-                        a_scale, scale[1]);
+    chains = add_scaled(chains, half_dots<Format, &Codes::first>(lane_starts(start), first, b),
+                        a_scale, scales.scale[0]);
+    chains = add_scaled(chains, half_dots<Format, &Codes::last>(lane_starts(start + 4), last, b),
+                        a_scale, scales.scale[1]);
   }
   if constexpr (Format::kMinimum) {
-    const float* sums = a.sums + at * static_cast<int64_t>(kHalves) * kQuadGroups;
-    for (size_t h = 0; h < kHalves; ++h) {
-      chains =
-          add_product(chains, spread(sums + static_cast<int64_t>(h) * kQuadGroups), minimum[h]);
+    const float* sums = a.sums + at * kHalves * kQuadGroups;
+    for (int64_t h = 0; h < kHalves; ++h) {
+      chains = add_product(chains, spread(sums + h * kQuadGroups), scales.minimum[h]);
     }
   }
   return chains;
@@ -64,48 +58,60 @@ inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at,
 
 /// Lane g of `chains` is chain g of four rows of B.
 inline void store_totals(const BlockPiece& p, int64_t row, int64_t col, const Floats& chains) {
-  float lanes[kQuadGroups][kRowsB];
-  std::memcpy(lanes, &chains, sizeof(lanes));
+  F4 lane[kQuadGroups];
+  store64(lane, chains);
+  const F4 totals = ((lane[0] + lane[1]) + lane[2]) + lane[3];
+  float* c = p.c + row * p.c_row_stride + col * p.c_col_stride;
+  if (p.c_col_stride == 1 && col + kRowsB <= p.n && !p.accumulate) {
+    simd::CORRAL_ISA::store(c, totals);
+    return;
+  }
   for (int64_t j = 0; j < kRowsB && col + j < p.n; ++j) {
-    const float total = ((lanes[0][j] + lanes[1][j]) + lanes[2][j]) + lanes[3][j];
-    float& c = p.c[row * p.c_row_stride + (col + j) * p.c_col_stride];
-    c = p.accumulate ? c + total : total;
+    float& to = c[j * p.c_col_stride];
+    to = p.accumulate ? to + totals[j] : totals[j];
   }
 }
 
+/// kRowsA rows of A times four rows of B.
 template <class Format, size_t kRowsA>
-void rows_tile(const BlockPiece& p, int64_t row, int64_t col) {
-  constexpr size_t kHalves = Format::kHalves;
+CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col) {
   const int64_t quads = p.quads();
   Floats chains[kRowsA];
   for (Floats& c : chains) c = broadcast(0.0f);
-  RowWalk<Format>(p, col).quads(0, quads, [&](int64_t quad, const Quad<kHalves>(&b)[kRowsB]) {
-    Floats scale[kHalves];
-    Floats minimum[kHalves];
-    for (size_t h = 0; h < kHalves; ++h) {
-      scale[h] = transposed(b[0].scale[h], b[1].scale[h], b[2].scale[h], b[3].scale[h]);
-      if constexpr (Format::kMinimum) {
-        minimum[h] = transposed(b[0].minimum[h], b[1].minimum[h], b[2].minimum[h], b[3].minimum[h]);
-      }
-    }
+  const auto add = [&](int64_t quad, const Codes(&b)[kRowsB],
+                       const Scales<Format::kHalves>& scales) {
 #pragma GCC unroll 4
     for (size_t i = 0; i < kRowsA; ++i) {
       chains[i] = add_quad<Format>(chains[i], p.a, (row + static_cast<int64_t>(i)) * quads + quad,
-                                   b, scale, minimum);
+                                   b, scales);
     }
-  });
-  for (size_t i = 0; i < kRowsA; ++i)
+  };
+  const RowWalk<Format> walk(p, col);
+  walk.whole_quads(0, quads, add);
+  if constexpr (Format::kStepQuads == 1) {
+    if (p.groups % kQuadGroups != 0) walk.last_quad(add);
+  }
+  for (size_t i = 0; i < kRowsA; ++i) {
     store_totals(p, row + static_cast<int64_t>(i), col, chains[i]);
+  }
 }
 
 template <class Format>
-void rows(const BlockPiece& p) {
+[[gnu::noinline]] void several_rows(const BlockPiece& p) {
   for (int64_t col = 0; col < p.n; col += kRowsB) {
     int64_t row = 0;
-    for (; row + 4 <= p.m; row += 4) rows_tile<Format, 4>(p, row, col);
+    if constexpr (kParts == 1) {  // else there are not registers enough
+      for (; row + 4 <= p.m; row += 4) rows_tile<Format, 4>(p, row, col);
+    }
     for (; row + 2 <= p.m; row += 2) rows_tile<Format, 2>(p, row, col);
     for (; row < p.m; ++row) rows_tile<Format, 1>(p, row, col);
   }
+}
+
+template <class Format>
+CORRAL_FLATTEN void rows(const BlockPiece& p) {
+  if (p.m != 1) return several_rows<Format>(p);
+  for (int64_t col = 0; col < p.n; col += kRowsB) rows_tile<Format, 1>(p, 0, col);
 }
 
 }  // namespace

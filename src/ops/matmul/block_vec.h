@@ -9,6 +9,14 @@
 
 #include "simd/vec.h"
 
+// Functions whose calls are all inlined: between the small ones here a call costs as much as they
+// do. Without vectors it would be much code for little.
+#if defined(__AVX2__)
+#define CORRAL_FLATTEN [[gnu::flatten]]
+#else
+#define CORRAL_FLATTEN
+#endif
+
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
@@ -18,30 +26,50 @@ typedef uint8_t U8 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
 typedef uint16_t U16 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
 typedef int32_t I32 __attribute__((vector_size(simd::CORRAL_ISA::kVectorBytes)));
 using F32 = simd::CORRAL_ISA::F32;
+using U32 = simd::CORRAL_ISA::U32;
 typedef float F4 __attribute__((vector_size(16)));
 typedef uint8_t U8x16 __attribute__((vector_size(16)));
+typedef int8_t I8x16 __attribute__((vector_size(16)));
+typedef uint32_t U32x4 __attribute__((vector_size(16)));
 
 /// Four lanes of 16 bytes.
 struct Bytes {
+  using Part = U8;
   U8 part[kParts];
 };
 /// Four lanes of four.
 struct Ints {
+  using Part = I32;
   I32 part[kParts];
 };
 struct Floats {
+  using Part = F32;
   F32 part[kParts];
 };
+struct Words {
+  using Part = U32;
+  U32 part[kParts];
+};
 
+// A copy of the whole struct would go through memory in halves.
 template <class V>
 inline V load64(const void* at) {
   V v;
-  std::memcpy(&v, at, sizeof(V));
+  using Part = typename V::Part;
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; ++i) {
+    v.part[i] = simd::CORRAL_ISA::load<Part>(static_cast<const std::byte*>(at) +
+                                             i * simd::CORRAL_ISA::kVectorBytes);
+  }
   return v;
 }
 template <class V>
 inline void store64(void* at, const V& v) {
-  std::memcpy(at, &v, sizeof(V));
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; ++i) {
+    simd::CORRAL_ISA::store(static_cast<std::byte*>(at) + i * simd::CORRAL_ISA::kVectorBytes,
+                            v.part[i]);
+  }
 }
 
 inline U8x16 load16(const std::byte* at) {
@@ -63,20 +91,21 @@ template <class Lane, class V>
 inline V of_lanes(Lane a, Lane b, Lane c, Lane d) {
   static_assert(sizeof(Lane) == 16 && sizeof(V) == 64);
   V v;
+  using Part = typename V::Part;
 #if defined(__AVX512F__)
   __m512i all = _mm512_castsi128_si512(reinterpret_cast<__m128i>(a));
   all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(b), 1);
   all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(c), 2);
   all = _mm512_inserti32x4(all, reinterpret_cast<__m128i>(d), 3);
-  std::memcpy(&v, &all, sizeof(v));
+  v.part[0] = reinterpret_cast<Part>(all);
 #elif defined(__AVX2__)
-  const __m256i low = _mm256_set_m128i(reinterpret_cast<__m128i>(b), reinterpret_cast<__m128i>(a));
-  const __m256i high = _mm256_set_m128i(reinterpret_cast<__m128i>(d), reinterpret_cast<__m128i>(c));
-  std::memcpy(&v, &low, sizeof(low));
-  std::memcpy(reinterpret_cast<std::byte*>(&v) + 32, &high, sizeof(high));
+  v.part[0] = reinterpret_cast<Part>(
+      _mm256_set_m128i(reinterpret_cast<__m128i>(b), reinterpret_cast<__m128i>(a)));
+  v.part[1] = reinterpret_cast<Part>(
+      _mm256_set_m128i(reinterpret_cast<__m128i>(d), reinterpret_cast<__m128i>(c)));
 #else
   const Lane lanes[4] = {a, b, c, d};
-  std::memcpy(&v, lanes, sizeof(v));
+  for (int i = 0; i < kParts; ++i) v.part[i] = reinterpret_cast<Part>(lanes[i]);
 #endif
   return v;
 }
@@ -84,10 +113,82 @@ inline Bytes bytes_of_lanes(U8x16 a, U8x16 b, U8x16 c, U8x16 d) {
   return of_lanes<U8x16, Bytes>(a, b, c, d);
 }
 
-/// The low and the high half of every byte.
-inline Bytes low_nibbles(const Bytes& x) {
-  return each<Bytes>([&](int i) { return x.part[i] & 0x0F; });
+/// Lane g is lane(g) for g < kLanesSet, the others are zeros.
+template <int kLanesSet, class F>
+inline Bytes bytes_of_first_lanes(const F& lane) {
+#if defined(__AVX512F__)
+  const auto at = [&](int g) { return reinterpret_cast<__m128i>(lane(g)); };
+  __m512i all = _mm512_zextsi128_si512(at(0));
+  if constexpr (kLanesSet > 1) all = _mm512_inserti32x4(all, at(1), 1);
+  if constexpr (kLanesSet > 2) all = _mm512_inserti32x4(all, at(2), 2);
+  if constexpr (kLanesSet > 3) all = _mm512_inserti32x4(all, at(3), 3);
+  return {{reinterpret_cast<U8>(all)}};
+#else
+  const auto at = [&](int g) { return g < kLanesSet ? lane(g) : U8x16{}; };
+  return bytes_of_lanes(at(0), at(1), at(2), at(3));
+#endif
 }
+
+/// Lane i holds the 16 bytes at `at` + 16 * the i-th number. All of [at, at + 64) may be read.
+template <int kA, int kB, int kC, int kD>
+inline Bytes lanes_at(const std::byte* at) {
+#if defined(__AVX512F__)
+  const auto all = simd::CORRAL_ISA::load<__m512i>(at);
+  if constexpr (kA == 0 && kB == 1 && kC == 2 && kD == 3) return {{reinterpret_cast<U8>(all)}};
+  constexpr int kOrder = kA | kB << 2 | kC << 4 | kD << 6;
+  return {{reinterpret_cast<U8>(_mm512_maskz_shuffle_i32x4(0xFFFF, all, all, kOrder))}};
+#else
+  return bytes_of_lanes(load16(at + 16 * kA), load16(at + 16 * kB), load16(at + 16 * kC),
+                        load16(at + 16 * kD));
+#endif
+}
+
+/// The 16 bytes at `at` in every lane.
+inline Bytes same_lanes(const std::byte* at) {
+#if defined(__AVX512F__)
+  return {{reinterpret_cast<U8>(
+      _mm512_maskz_broadcast_i32x4(0xFFFF, simd::CORRAL_ISA::load<__m128i>(at)))}};
+#else
+  const U8x16 x = load16(at);
+  return bytes_of_lanes(x, x, x, x);
+#endif
+}
+
+inline Bytes masked(const Bytes& x, uint8_t mask) {
+  return each<Bytes>([&](int i) { return x.part[i] & mask; });
+}
+inline Bytes merged(const Bytes& a, const Bytes& b) {
+  return each<Bytes>([&](int i) { return a.part[i] | b.part[i]; });
+}
+
+/// Every byte shifted to the left by its lane's number of bits, or to the right by a negative
+/// number, and masked to bits that are its own.
+template <int kA, int kB, int kC, int kD>
+inline Bytes shifted_lanes(const Bytes& x, uint8_t mask) {
+#if defined(__AVX512F__)
+  constexpr auto kTurn = [](int bits) { return bits & 31; };
+  const __m512i turns = _mm512_setr_epi32(
+      kTurn(kA), kTurn(kA), kTurn(kA), kTurn(kA), kTurn(kB), kTurn(kB), kTurn(kB), kTurn(kB),
+      kTurn(kC), kTurn(kC), kTurn(kC), kTurn(kC), kTurn(kD), kTurn(kD), kTurn(kD), kTurn(kD));
+  const __m512i turned =
+      _mm512_maskz_rolv_epi32(0xFFFF, reinterpret_cast<__m512i>(x.part[0]), turns);
+  return masked({{reinterpret_cast<U8>(turned)}}, mask);
+#else
+  constexpr auto kLeft = [](int bits) { return static_cast<uint32_t>(bits > 0 ? bits : 0); };
+  constexpr auto kRight = [](int bits) { return static_cast<uint32_t>(bits < 0 ? -bits : 0); };
+  const auto left = of_lanes<U32x4, Words>(U32x4{} + kLeft(kA), U32x4{} + kLeft(kB),
+                                           U32x4{} + kLeft(kC), U32x4{} + kLeft(kD));
+  const auto right = of_lanes<U32x4, Words>(U32x4{} + kRight(kA), U32x4{} + kRight(kB),
+                                            U32x4{} + kRight(kC), U32x4{} + kRight(kD));
+  return each<Bytes>([&](int i) {
+    const auto words = reinterpret_cast<U32>(x.part[i]);
+    return reinterpret_cast<U8>((words << left.part[i]) >> right.part[i]) & mask;
+  });
+#endif
+}
+
+/// The low and the high half of every byte.
+inline Bytes low_nibbles(const Bytes& x) { return masked(x, 0x0F); }
 inline Bytes high_nibbles(const Bytes& x) {
   return each<Bytes>(
       [&](int i) { return reinterpret_cast<U8>(reinterpret_cast<U16>(x.part[i]) >> 4) & 0x0F; });
@@ -205,13 +306,17 @@ inline V unpack_high_64(V a, V b) {
 #endif
 }
 
-/// Lane g of the result holds the sums of lane g of a, b, c and d.
-inline Ints sums_of_lanes(const Ints& a, const Ints& b, const Ints& c, const Ints& d) {
+/// Lane g of the result holds lane g of a, of b, of c and of d, each folded to one number by f.
+template <class F>
+inline Ints folded_lanes(const Ints& a, const Ints& b, const Ints& c, const Ints& d, const F& f) {
   return each<Ints>([&](int i) {
-    const I32 ab = unpack_low_32(a.part[i], b.part[i]) + unpack_high_32(a.part[i], b.part[i]);
-    const I32 cd = unpack_low_32(c.part[i], d.part[i]) + unpack_high_32(c.part[i], d.part[i]);
-    return unpack_low_64(ab, cd) + unpack_high_64(ab, cd);
+    const I32 ab = f(unpack_low_32(a.part[i], b.part[i]), unpack_high_32(a.part[i], b.part[i]));
+    const I32 cd = f(unpack_low_32(c.part[i], d.part[i]), unpack_high_32(c.part[i], d.part[i]));
+    return f(unpack_low_64(ab, cd), unpack_high_64(ab, cd));
   });
+}
+inline Ints sums_of_lanes(const Ints& a, const Ints& b, const Ints& c, const Ints& d) {
+  return folded_lanes(a, b, c, d, [](I32 x, I32 y) { return x + y; });
 }
 
 /// Word k of lane g of out[k] comes from a, b, c and d in turn: a transposition of each lane.
@@ -230,14 +335,19 @@ inline void transpose_words(const Bytes& a, const Bytes& b, const Bytes& c, cons
   }
 }
 
+#if defined(__AVX512F__)
+/// Element j of lane g comes from element g of lane j.
+inline Floats transposed(const Floats& x) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return {{reinterpret_cast<F32>(
+      _mm512_maskz_permutexvar_ps(0xFFFF, order, reinterpret_cast<__m512>(x.part[0])))}};
+}
+#endif
+
 /// Lane g of the result is (a[g], b[g], c[g], d[g]).
 inline Floats transposed(F4 a, F4 b, F4 c, F4 d) {
 #if defined(__AVX512F__)
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  Floats all = of_lanes<F4, Floats>(a, b, c, d);
-  all.part[0] = reinterpret_cast<F32>(
-      _mm512_maskz_permutexvar_ps(0xFFFF, order, reinterpret_cast<__m512>(all.part[0])));
-  return all;
+  return transposed(of_lanes<F4, Floats>(a, b, c, d));
 #else
   const F4 ab_low = {a[0], b[0], a[1], b[1]};
   const F4 ab_high = {a[2], b[2], a[3], b[3]};
@@ -247,6 +357,43 @@ inline Floats transposed(F4 a, F4 b, F4 c, F4 d) {
                               F4{ab_low[2], ab_low[3], cd_low[2], cd_low[3]},
                               F4{ab_high[0], ab_high[1], cd_high[0], cd_high[1]},
                               F4{ab_high[2], ab_high[3], cd_high[2], cd_high[3]});
+#endif
+}
+
+/// Four numbers in every lane.
+inline Floats same_lanes(F4 x) { return of_lanes<F4, Floats>(x, x, x, x); }
+
+/// 16 bytes as numbers.
+inline Floats floats_of(U8x16 bytes) {
+#if defined(__AVX512F__)
+  return {{reinterpret_cast<F32>(_mm512_maskz_cvtepi32_ps(
+      0xFFFF, _mm512_maskz_cvtepu8_epi32(0xFFFF, reinterpret_cast<__m128i>(bytes))))}};
+#elif defined(__AVX2__)
+  const auto half = [](__m128i low) {
+    return reinterpret_cast<F32>(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)));
+  };
+  const auto all = reinterpret_cast<__m128i>(bytes);
+  return {{half(all), half(_mm_unpackhi_epi64(all, all))}};
+#else
+  Floats to;
+  for (int i = 0; i < 16; ++i) to.part[i / 4][i % 4] = static_cast<float>(bytes[i]);
+  return to;
+#endif
+}
+inline Floats floats_of(I8x16 bytes) {
+#if defined(__AVX512F__)
+  return {{reinterpret_cast<F32>(_mm512_maskz_cvtepi32_ps(
+      0xFFFF, _mm512_maskz_cvtepi8_epi32(0xFFFF, reinterpret_cast<__m128i>(bytes))))}};
+#elif defined(__AVX2__)
+  const auto half = [](__m128i low) {
+    return reinterpret_cast<F32>(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)));
+  };
+  const auto all = reinterpret_cast<__m128i>(bytes);
+  return {{half(all), half(_mm_unpackhi_epi64(all, all))}};
+#else
+  Floats to;
+  for (int i = 0; i < 16; ++i) to.part[i / 4][i % 4] = static_cast<float>(bytes[i]);
+  return to;
 #endif
 }
 
@@ -292,6 +439,12 @@ inline Floats add_product(const Floats& sum, const Floats& a, const Floats& b) {
   return each<Floats>(
       [&](int i) { return simd::CORRAL_ISA::fma(a.part[i], b.part[i], sum.part[i]); });
 }
+inline Floats product(const Floats& a, const Floats& b) {
+  return each<Floats>([&](int i) { return a.part[i] * b.part[i]; });
+}
+inline Floats negative(const Floats& x) {
+  return each<Floats>([&](int i) { return -x.part[i]; });
+}
 inline Floats broadcast(float x) {
   return each<Floats>([&](int) { return simd::CORRAL_ISA::set1(x); });
 }
@@ -303,21 +456,6 @@ inline float half_at(const std::byte* at) {
   return _cvtsh_ss(bits);
 #else
   return simd::CORRAL_ISA::f16_to_f32(bits);
-#endif
-}
-
-/// The f16 numbers at the start of four blocks.
-inline F4 halves_at(const std::byte* at, int64_t stride) {
-#if defined(__F16C__)
-  uint16_t bits[4];
-  for (int i = 0; i < 4; ++i) std::memcpy(bits + i, at + i * stride, sizeof(uint16_t));
-  __m128i all = _mm_cvtsi32_si128(bits[0]);
-  all = _mm_insert_epi16(all, bits[1], 1);
-  all = _mm_insert_epi16(all, bits[2], 2);
-  all = _mm_insert_epi16(all, bits[3], 3);
-  return reinterpret_cast<F4>(_mm_cvtph_ps(all));
-#else
-  return F4{half_at(at), half_at(at + stride), half_at(at + 2 * stride), half_at(at + 3 * stride)};
 #endif
 }
 

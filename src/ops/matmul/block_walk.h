@@ -8,27 +8,25 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-constexpr int64_t kRowsB = 4;
-
 /// Four rows of B, from `col` on; behind the last row of B the last is taken again.
 template <class Format>
 class RowWalk {
  public:
   RowWalk(const BlockPiece& p, int64_t col) : groups_(p.groups), ahead_(kRowsB * p.b_row_bytes) {
-    for (int64_t j = 0; j < kRowsB; ++j) {
-      row_[j] = p.b + simd::CORRAL_ISA::min(col + j, p.n - 1) * p.b_row_bytes;
+    row_[0] = p.b + col * p.b_row_bytes;
+    for (int64_t j = 1; j < kRowsB; ++j) {
+      row_[j] = row_[j - 1] + (col + j < p.n ? p.b_row_bytes : 0);
     }
   }
 
-  /// f(quad, unpacked) for `count` quads from `first` on, where unpacked is a Quad of each row.
-  /// first and count are whole steps of the format.
+  /// f(quad, codes of each row, scales) for the whole quads among `count` from `first` on. first
+  /// and count are whole steps of the format.
   template <class F>
-  void quads(int64_t first, int64_t count, const F& f) const {
+  void whole_quads(int64_t first, int64_t count, const F& f) const {
     constexpr int64_t kStepGroups = kQuadGroups * Format::kStepQuads;
-    const int64_t end = (first + count) / Format::kStepQuads;
-    const int64_t whole = simd::CORRAL_ISA::min(end, groups_ / kStepGroups);
-    int64_t step = first / Format::kStepQuads;
-    for (; step < whole; ++step) {
+    const int64_t end =
+        simd::CORRAL_ISA::min((first + count) / Format::kStepQuads, groups_ / kStepGroups);
+    for (int64_t step = first / Format::kStepQuads; step < end; ++step) {
       const std::byte* at[kRowsB];
       for (int64_t j = 0; j < kRowsB; ++j) {
         at[j] = row_[j] + step * Format::kStepBytes;
@@ -39,34 +37,34 @@ class RowWalk {
       }
 #pragma GCC unroll 2
       for (int part = 0; part < Format::kStepQuads; ++part) {
-        one_quad(at, step * Format::kStepQuads + part, part, f);
+        one_quad<kQuadGroups>(at, step * Format::kStepQuads + part, part, f);
       }
     }
-    if constexpr (Format::kStepQuads == 1) {
-      if (step < end) last_quad(step, f);
+  }
+
+  /// f of the quad inside which the rows end. Only formats with blocks of 32 have one.
+  template <class F>
+  void last_quad(const F& f) const {
+    const int64_t quad = groups_ / kQuadGroups;
+    const std::byte* at[kRowsB];
+    for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_[j] + quad * Format::kStepBytes;
+    switch (groups_ % kQuadGroups) {
+      case 1:
+        return one_quad<1>(at, quad, 0, f);
+      case 2:
+        return one_quad<2>(at, quad, 0, f);
+      default:
+        return one_quad<3>(at, quad, 0, f);
     }
   }
 
  private:
-  template <class F>
-  static void one_quad(const std::byte* const* at, int64_t quad, int part, const F& f) {
-    const Quad<Format::kHalves> b[kRowsB] = {
-        Format::unpack(at[0], part), Format::unpack(at[1], part), Format::unpack(at[2], part),
-        Format::unpack(at[3], part)};
-    f(quad, b);
-  }
-
-  /// The row ends inside this quad: groups of zeros stand for what is behind.
-  template <class F>
-  void last_quad(int64_t quad, const F& f) const {
-    std::byte padded[kRowsB][Format::kStepBytes] = {};
-    const std::byte* at[kRowsB];
-    const int64_t bytes = groups_ % kQuadGroups * Format::kBlockBytes;
-    for (int64_t j = 0; j < kRowsB; ++j) {
-      std::memcpy(padded[j], row_[j] + quad * Format::kStepBytes, static_cast<size_t>(bytes));
-      at[j] = padded[j];
-    }
-    one_quad(at, quad, 0, f);
+  template <int kGroups, class F>
+  static void one_quad(RowsAt at, int64_t quad, int part, const F& f) {
+    const Codes codes[kRowsB] = {
+        Format::template codes<kGroups>(at[0], part), Format::template codes<kGroups>(at[1], part),
+        Format::template codes<kGroups>(at[2], part), Format::template codes<kGroups>(at[3], part)};
+    f(quad, codes, Format::template scales<kGroups>(at, part));
   }
 
   int64_t groups_;

@@ -1,0 +1,130 @@
+#pragma once
+
+// Rows of A as bytes, four groups at a time. For *_isa.cc files.
+
+#include "ops/matmul/block_formats.h"
+#include "ops/matmul/block_kernel.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+typedef int32_t I4 __attribute__((vector_size(16)));
+
+// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, halves to even.
+constexpr float kRounder = 12582912.0f;
+// Magnitudes of floats are ordered as their bits are; these bits and those above are not finite.
+constexpr int32_t kInfinity = 0x7F800000;
+
+inline Ints magnitudes(const float* x) {
+  const auto bits = load64<Ints>(x);
+  return each<Ints>([&](int i) { return bits.part[i] & 0x7FFFFFFF; });
+}
+inline I32 greater_of(I32 a, I32 b) { return a > b ? a : b; }
+inline Ints greater_of(const Ints& a, const Ints& b) {
+  return each<Ints>([&](int i) { return greater_of(a.part[i], b.part[i]); });
+}
+
+/// The bits of the largest magnitude of each of four groups.
+inline I4 largest_of(const float* x) {
+  const auto group = [&](int64_t g) {
+    return greater_of(magnitudes(x + g * kGroup), magnitudes(x + g * kGroup + 16));
+  };
+  const Ints folded = folded_lanes(group(0), group(1), group(2), group(3),
+                                   [](I32 a, I32 b) { return greater_of(a, b); });
+  I4 lane[4];
+  store64(lane, folded);
+  const auto greater = [](I4 a, I4 b) { return a > b ? a : b; };
+  return greater(greater(lane[0], lane[1]), greater(lane[2], lane[3]));
+}
+
+/// 16 values times `inverse` as bytes.
+inline U8x16 rounded(const float* x, float inverse) {
+#if defined(__AVX512F__)
+  const auto all = simd::CORRAL_ISA::load(x) * inverse + kRounder - kRounder;
+  return reinterpret_cast<U8x16>(_mm512_maskz_cvtepi32_epi8(
+      0xFFFF, _mm512_maskz_cvttps_epi32(0xFFFF, reinterpret_cast<__m512>(all))));
+#else
+  typedef int16_t I16x8 __attribute__((vector_size(16)));
+  I4 quarter[4];
+  for (int i = 0; i < 4; ++i) {
+    F4 four;
+    std::memcpy(&four, x + 4 * i, sizeof(four));
+    quarter[i] = __builtin_convertvector(four * inverse + kRounder - kRounder, I4);
+  }
+  // Little-endian: the low byte of each number.
+  const auto narrow = [](I4 a, I4 b) {
+    return __builtin_shufflevector(reinterpret_cast<I16x8>(a), reinterpret_cast<I16x8>(b), 0, 2, 4,
+                                   6, 8, 10, 12, 14);
+  };
+  const auto low = reinterpret_cast<U8x16>(narrow(quarter[0], quarter[1]));
+  const auto high = reinterpret_cast<U8x16>(narrow(quarter[2], quarter[3]));
+  return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                 30);
+#endif
+}
+
+/// The sums of the first and of the last 16 bytes of each group.
+struct QuadSums {
+  I4 half[2];
+
+  QuadSums(const Bytes& first, const Bytes& last) {
+    const Bytes ones = each<Bytes>([](int) { return U8{} + 1; });
+    const Ints zero = broadcast(0);
+    const Ints sums =
+        sums_of_lanes(dot4<false>(zero, ones, first), dot4<false>(zero, ones, last), zero, zero);
+    I4 lane[4];
+    store64(lane, sums);
+    for (int h = 0; h < 2; ++h) half[h] = I4{lane[0][h], lane[1][h], lane[2][h], lane[3][h]};
+  }
+};
+
+/// A quad of 128 floats.
+template <class Format>
+void quantize_quad(const float* x, const BlockRows& a, int64_t quad) {
+  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
+  const I4 largest = largest_of(x);
+  const I4 finite = largest < kInfinity;
+  F4 scale = reinterpret_cast<F4>(largest) / 127.0f;
+  // Zeros for what has no scale.
+  const F4 inverse = (scale > 1e-38f) & finite ? 1.0f / scale : F4{};
+  scale = finite ? scale : F4{} + __builtin_nanf("");
+  U8x16 bytes[2][4];
+#pragma GCC unroll 4
+  for (int64_t g = 0; g < kQuadGroups; ++g) {
+    const auto own = static_cast<uint8_t>(finite[g] & 0xFF);
+    for (int64_t half = 0; half < 2; ++half) {
+      bytes[half][g] = rounded(x + g * kGroup + half * 16, inverse[g]) & own;
+    }
+  }
+  const auto half_bytes = [&](int h) {
+    return bytes_of_lanes(bytes[h][0], bytes[h][1], bytes[h][2], bytes[h][3]);
+  };
+  const Bytes first = half_bytes(0);
+  const Bytes last = half_bytes(1);
+  store64(a.bytes + quad * kQuad, first);
+  store64(a.bytes + quad * kQuad + 64, last);
+  simd::CORRAL_ISA::store(a.scales + quad * kQuadGroups, scale);
+  QuadSums sums(first, last);
+  if constexpr (kHalves == 1) sums.half[0] += sums.half[1];
+  for (int64_t h = 0; h < kHalves; ++h) {
+    const int64_t at = (quad * kHalves + h) * kQuadGroups;
+    simd::CORRAL_ISA::store(a.start + at, -Format::kOffset * sums.half[h]);
+    simd::CORRAL_ISA::store(a.sums + at, -scale * __builtin_convertvector(sums.half[h], F4));
+  }
+}
+
+template <class Format>
+void quantize(const float* x, int64_t groups, const BlockRows& a, int64_t row) {
+  const int64_t whole = groups / kQuadGroups;
+  const int64_t rest = groups % kQuadGroups;
+  const int64_t first = row * (whole + (rest != 0 ? 1 : 0));
+  for (int64_t q = 0; q < whole; ++q) quantize_quad<Format>(x + q * kQuad, a, first + q);
+  if (rest != 0) {
+    float padded[kQuad] = {};
+    std::memcpy(padded, x + whole * kQuad, static_cast<size_t>(rest * kGroup) * sizeof(float));
+    quantize_quad<Format>(padded, a, first + whole);
+  }
+}
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
