@@ -29,6 +29,7 @@ ThreadPool::ThreadPool(int threads) {
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError(str("threads: got ", threads, ", needs 1 to ", kMaxThreads));
   }
+  shares_ = std::vector<Share>(static_cast<size_t>(threads));
   workers_.reserve(static_cast<size_t>(threads - 1));
   try {
     for (int member = 1; member < threads; ++member) {
@@ -46,8 +47,8 @@ ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
   stop_.store(true);
-  epoch_.fetch_add(1);
-  epoch_.notify_all();
+  call_.fetch_add(1);
+  call_.notify_all();
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
 }
@@ -55,68 +56,65 @@ void ThreadPool::stop() {
 void ThreadPool::work(int member) {
   uint32_t seen = 0;
   for (;;) {
-    uint32_t now = epoch_.load(std::memory_order_acquire);
+    uint32_t now = call_.load(std::memory_order_acquire);
     for (int spin = 0; now == seen && spin < kSpins; ++spin) {
       pause_cpu();
-      now = epoch_.load(std::memory_order_acquire);
+      now = call_.load(std::memory_order_acquire);
     }
     if (now == seen) {
-      epoch_.wait(seen, std::memory_order_acquire);
+      call_.wait(seen, std::memory_order_acquire);
       continue;
     }
     seen = now;
     if (stop_.load()) return;
-    run_one(member);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    if (take(member, now)) do_share(member);
   }
 }
 
-void ThreadPool::run_one(int member) {
+/// False when somebody else has taken it, in this call or, for a thread that is late, in a later
+/// one.
+bool ThreadPool::take(int member, uint32_t call) {
+  uint32_t before = call - 1;
+  return shares_[static_cast<size_t>(member)].taken.compare_exchange_strong(
+      before, call, std::memory_order_acq_rel);
+}
+
+void ThreadPool::do_share(int member) {
   try {
     (*body_)(member);
   } catch (...) {
     const std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }
+  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
 }
 
-void ThreadPool::run(const std::function<void(int)>& body) {
+void ThreadPool::run(FunctionRef<void(int)> body) {
   bool idle = false;
   if (workers_.empty() || !busy_.compare_exchange_strong(idle, true)) {
     for (int member = 0; member < size(); ++member) body(member);
     return;
   }
   body_ = &body;
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
-  run_one(0);
-  int left = running_.load(std::memory_order_acquire);
+  unfinished_.store(size(), std::memory_order_relaxed);
+  const uint32_t call = call_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  call_.notify_all();
+  for (int member = 0; member < size(); ++member) {
+    if (take(member, call)) do_share(member);
+  }
+  int left = unfinished_.load(std::memory_order_acquire);
   for (int spin = 0; left != 0 && spin < kSpins; ++spin) {
     pause_cpu();
-    left = running_.load(std::memory_order_acquire);
+    left = unfinished_.load(std::memory_order_acquire);
   }
   while (left != 0) {
-    running_.wait(left, std::memory_order_acquire);
-    left = running_.load(std::memory_order_acquire);
+    unfinished_.wait(left, std::memory_order_acquire);
+    left = unfinished_.load(std::memory_order_acquire);
   }
   body_ = nullptr;
   const std::exception_ptr error = std::exchange(error_, nullptr);
   busy_.store(false);
   if (error) std::rethrow_exception(error);
-}
-
-void ThreadPool::parallel_for(int64_t n, int64_t grain,
-                              const std::function<void(int64_t, int64_t)>& body) {
-  if (n <= 0) return;
-  const int64_t parts =
-      std::min<int64_t>(size(), std::max<int64_t>(1, n / std::max<int64_t>(1, grain)));
-  if (parts == 1) return body(0, n);
-  run([&](int member) {
-    const int64_t begin = n * member / parts;
-    const int64_t end = n * (member + 1) / parts;
-    if (member < parts && begin < end) body(begin, end);
-  });
 }
 
 int default_threads() {

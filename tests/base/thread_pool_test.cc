@@ -98,6 +98,17 @@ TEST_P(ThreadPoolSizes, ManyTinyJobsAllFinish) {
   EXPECT_THAT(counts, ::testing::Each(300));
 }
 
+// The caller takes the shares of threads that are late, and those find nothing left, neither in
+// that call nor in the next.
+TEST_P(ThreadPoolSizes, EveryShareIsDoneOnceWhoeverDoesIt) {
+  ThreadPool pool(GetParam());
+  std::vector<std::atomic<int>> calls(static_cast<size_t>(pool.size()));
+  for (int i = 0; i < 2000; ++i) {
+    pool.run([&](int member) { ++calls.at(static_cast<size_t>(member)); });
+    for (const auto& count : calls) ASSERT_EQ(count.load(), i + 1);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolSizes, ::testing::Values(1, 2, 3, 8));
 
 TEST(ThreadPool, NothingToDoCallsNothing) {
