@@ -98,13 +98,12 @@ void clear_gradient(const Tensor& leaf) {
   if (leaf.node()) leaf.node()->clear_gradient();
 }
 
-bool recording(std::initializer_list<Tensor> inputs) {
+bool recording(Inputs inputs) {
   return no_grad_depth == 0 && std::any_of(inputs.begin(), inputs.end(),
                                            [](const Tensor& x) { return x.node() != nullptr; });
 }
 
-Tensor append(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
-              Backward backward) {
+Tensor append(const char* name, Inputs inputs, Tensor output, Backward backward) {
   auto node = std::make_shared<Node>(name, output.shape());
   node->inputs_.reserve(inputs.size());
   for (const Tensor& input : inputs) node->inputs_.push_back(input.node());

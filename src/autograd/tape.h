@@ -35,6 +35,9 @@ class GradientSink {
 /// dy: gradient of the op's output, in the output's shape.
 using Backward = std::function<void(const Tensor& dy, GradientSink& sink)>;
 
+/// The inputs of an op, in a list that copies none of them.
+using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
+
 /// One value on the tape: how its gradient becomes those of its op's inputs. What the closure
 /// captures is exactly what the op saves for the backward pass; backward() frees it as it goes.
 class Node {
@@ -49,7 +52,7 @@ class Node {
 
  private:
   friend class GradientSink;
-  friend Tensor append(const char*, std::initializer_list<Tensor>, Tensor, Backward);
+  friend Tensor append(const char*, Inputs, Tensor, Backward);
   friend void backward(const Tensor&, const Tensor&);
 
   const char* name_;
@@ -67,18 +70,17 @@ Tensor gradient(const Tensor& leaf);
 /// Forgets it; the next backward() starts from zero.
 void clear_gradient(const Tensor& leaf);
 
-/// True when an op on these inputs has to write the tape (and so has to save what backward needs).
-bool recording(std::initializer_list<Tensor> inputs);
+/// True when an op on these inputs has to write the tape. An op asks before it makes its backward
+/// rule, which keeps tensors alive: decoding needs none, and would feel the cost.
+bool recording(Inputs inputs);
 
 /// What record() does when the tape is written.
-Tensor append(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
-              Backward backward);
+Tensor append(const char* name, Inputs inputs, Tensor output, Backward backward);
 
 /// Puts an op on the tape and returns its output; returns it unchanged if no input needs a gradient
 /// or NoGrad is in force. The closure must not capture the returned tensor (capture it before).
 template <class Rule>
-Tensor record(const char* name, std::initializer_list<Tensor> inputs, Tensor output,
-              Rule&& backward) {
+Tensor record(const char* name, Inputs inputs, Tensor output, Rule&& backward) {
   // A closure on the heap for each op would be felt in decoding, which needs none.
   if (!recording(inputs)) return output;
   return append(name, inputs, std::move(output), Backward(std::forward<Rule>(backward)));

@@ -16,14 +16,21 @@ constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kHugeFrom = 2 * kHugePage;
 constexpr int64_t kLargest = int64_t{1} << 40;  // a tensor of 1 TiB comes from a wrong size
 
+struct SizeClass {
+  size_t index;
+  int64_t size_bytes;
+};
+
 // Eight sizes an octave: a freed block serves requests of nearly its size, at most an eighth is
 // lost.
-int64_t size_class(int64_t size_bytes) {
-  if (size_bytes <= 8 * kAlignment) {
-    return (std::max<int64_t>(size_bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-  }
-  const int64_t step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size_bytes))) / 8;
-  return (size_bytes + step - 1) & ~(step - 1);  // step is a power of two
+SizeClass size_class(int64_t size_bytes) {
+  constexpr int64_t kOctave = 8;  // sizes of one
+  const auto size = static_cast<uint64_t>(std::max<int64_t>(size_bytes, 1));
+  const int first = std::bit_width(uint64_t{kOctave * kAlignment}) - 1;
+  const int octave = std::max(0, static_cast<int>(std::bit_width(size)) - 1 - first);
+  const int64_t step = kAlignment << octave;
+  const int64_t steps = (static_cast<int64_t>(size) + step - 1) / step;  // 1 to 16
+  return {static_cast<size_t>(octave * kOctave + steps), steps * step};
 }
 
 std::byte* system_allocate(int64_t size_bytes) {
@@ -55,13 +62,13 @@ std::byte* Device::allocate(int64_t size_bytes) {
   if (size_bytes > kLargest) {
     throw Error(str("out of memory: cannot allocate ", size_bytes, " bytes"));
   }
-  const int64_t size = size_class(size_bytes);
+  const auto [index, size] = size_class(size_bytes);
   const std::lock_guard lock(mutex_);
   std::byte* memory = nullptr;
-  const auto kept = free_.find(size);
-  if (kept != free_.end() && !kept->second.empty()) {
-    memory = kept->second.back();
-    kept->second.pop_back();
+  std::vector<std::byte*>& blocks = kept_.at(index).blocks;
+  if (!blocks.empty()) {
+    memory = blocks.back();
+    blocks.pop_back();
   } else {
     memory = system_allocate(size);
     stats_.held_bytes += size;
@@ -73,10 +80,12 @@ std::byte* Device::allocate(int64_t size_bytes) {
 }
 
 void Device::release(std::byte* memory, int64_t size_bytes) {
-  const int64_t size = size_class(size_bytes);
+  const auto [index, size] = size_class(size_bytes);
   const std::lock_guard lock(mutex_);
   stats_.in_use_bytes -= size;
-  free_[size].push_back(memory);
+  Kept& kept = kept_.at(index);
+  kept.size_bytes = size;
+  kept.blocks.push_back(memory);
 }
 
 Device::MemoryStats Device::memory() const {
@@ -86,11 +95,12 @@ Device::MemoryStats Device::memory() const {
 
 void Device::trim() {
   const std::lock_guard lock(mutex_);
-  for (auto& [size, blocks] : free_) {
-    stats_.held_bytes -= size * static_cast<int64_t>(blocks.size());
-    for (std::byte* block : blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
+  for (Kept& kept : kept_) {
+    stats_.held_bytes -= kept.size_bytes * static_cast<int64_t>(kept.blocks.size());
+    for (std::byte* block : kept.blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
+    kept.blocks.clear();
+    kept.blocks.shrink_to_fit();
   }
-  free_.clear();
 }
 
 }  // namespace corral

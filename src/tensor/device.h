@@ -1,8 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -52,7 +52,13 @@ class Device {
   ThreadPool threads_;
   simd::Isa isa_;
   mutable std::mutex mutex_;
-  std::map<int64_t, std::vector<std::byte*>> free_;
+  /// Of every size class the blocks that are kept, and their size.
+  struct Kept {
+    int64_t size_bytes = 0;
+    std::vector<std::byte*> blocks;
+  };
+  static constexpr size_t kSizeClasses = 272;
+  std::array<Kept, kSizeClasses> kept_;
   MemoryStats stats_;
 };
 

@@ -8,7 +8,7 @@ namespace corral {
 
 std::shared_ptr<Storage> Storage::own(DevicePtr device, int64_t size_bytes) {
   std::byte* data = device->allocate(size_bytes);
-  return std::shared_ptr<Storage>(new Storage(std::move(device), data, size_bytes, nullptr));
+  return std::make_shared<Storage>(Key{}, std::move(device), data, size_bytes, nullptr);
 }
 
 std::shared_ptr<Storage> Storage::borrow(DevicePtr device, std::span<const std::byte> bytes,
@@ -16,11 +16,11 @@ std::shared_ptr<Storage> Storage::borrow(DevicePtr device, std::span<const std::
   if (keeper == nullptr) throw Error("borrowed storage needs something that keeps it alive");
   // Read-only by contract: mutable_data() refuses, so the cast never leads to a write.
   auto* data = const_cast<std::byte*>(bytes.data());
-  return std::shared_ptr<Storage>(
-      new Storage(std::move(device), data, static_cast<int64_t>(bytes.size()), std::move(keeper)));
+  return std::make_shared<Storage>(Key{}, std::move(device), data,
+                                   static_cast<int64_t>(bytes.size()), std::move(keeper));
 }
 
-Storage::Storage(DevicePtr device, std::byte* data, int64_t size_bytes,
+Storage::Storage(Key /*key*/, DevicePtr device, std::byte* data, int64_t size_bytes,
                  std::shared_ptr<const void> keeper)
     : device_(std::move(device)),
       data_(data),

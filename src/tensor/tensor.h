@@ -34,8 +34,15 @@ class Storage {
   const DevicePtr& device() const { return device_; }
 
  private:
-  Storage(DevicePtr device, std::byte* data, int64_t size_bytes,
+  // Only own() and borrow() can name it; the constructor is public for std::make_shared, which puts
+  // object and count into one allocation.
+  struct Key {};
+
+ public:
+  Storage(Key key, DevicePtr device, std::byte* data, int64_t size_bytes,
           std::shared_ptr<const void> keeper);
+
+ private:
   DevicePtr device_;
   std::byte* data_;
   int64_t size_bytes_;

@@ -175,9 +175,10 @@ TEST_F(Tape, AGradientOfAnotherSizeIsAnErrorThatNamesTheOp) {
 
 TEST_F(Tape, UnneededGradientsAreSkipped) {
   const Tensor x = leaf({1});
+  const Tensor other = constant({1});
   bool asked = true;
   const Tensor y =
-      record("probe", {x, constant({1})}, constant({1}), [&](const Tensor& dy, GradientSink& sink) {
+      record("probe", {x, other}, constant({1}), [&](const Tensor& dy, GradientSink& sink) {
         asked = sink.needs(1);
         sink.add(0, dy);
         sink.add(1, dy);

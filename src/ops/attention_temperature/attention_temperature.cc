@@ -60,7 +60,8 @@ Tensor attention_temperature(const Tensor& q_THC, std::span<const int64_t> posit
     all_one = all_one && factors.back() == 1.0f;
   }
   if (all_one) return q_THC;
-  const Tensor y_THC = scale_rows(q_THC, factors);
+  Tensor y_THC = scale_rows(q_THC, factors);
+  if (!autograd::recording({q_THC})) return y_THC;
   return autograd::record("attention_temperature", {q_THC}, y_THC,
                           [factors](const Tensor& dy_THC, autograd::GradientSink& sink) {
                             sink.add(0, scale_rows(dy_THC, factors));

@@ -38,6 +38,7 @@ Tensor combine(const Tensor& rows_ND, const RoutingPtr& routing) {
         kernel.forward(rows, routing->row_of_TK.data(), routing->top_k, D, y, begin, end);
       });
 
+  if (!autograd::recording({rows_ND})) return y_TD;
   auto backward = [routing, D](const Tensor& dy_TD, autograd::GradientSink& sink) {
     Tensor drows_ND({routing->rows(), D}, DType::kF32, dy_TD.device());
     const CombineKernel& kernels = kernel_of(dy_TD);

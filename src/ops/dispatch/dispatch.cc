@@ -46,6 +46,7 @@ Tensor dispatch(const Tensor& x_TD, const Tensor& scores_N, const RoutingPtr& ro
     kernel.forward(args, rows, begin, end);
   });
 
+  if (!autograd::recording({x_TD, scores_N})) return rows_ND;
   // args points into the tensors and the routing that the closure keeps.
   auto backward = [x = x_TD.detach(), scores = scores_N.detach(), routing, args](
                       const Tensor& drows_ND, autograd::GradientSink& sink) {

@@ -79,7 +79,9 @@ Tensor rms_norm(const Tensor& x, const Tensor* w_D, float eps) {
                                                       r + begin, end - begin, D);
                                      });
 
-  const Tensor weight = w_D != nullptr ? *w_D : Tensor();
+  const Tensor none;
+  const Tensor& weight = w_D != nullptr ? *w_D : none;
+  if (!autograd::recording({x, weight})) return y;
   auto backward = [x = x.detach(), w = weight.detach(), r_N](const Tensor& dy,
                                                              autograd::GradientSink& sink) {
     Tensor dx = sink.needs(0) ? empty_like(x) : Tensor();

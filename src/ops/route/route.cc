@@ -137,6 +137,7 @@ Tensor expert_scores(const Tensor& logits_TE, const RoutingPtr& routing) {
           scores[row[i]] = sigmoid(logits[i / K * E + expert[i]]);
       });
 
+  if (!autograd::recording({logits_TE})) return scores_N;
   auto backward = [routing, scores_N, E, K](const Tensor& dscores_N, autograd::GradientSink& sink) {
     Tensor dlogits_TE = sink.into(0, {routing->tokens, E}, dscores_N.device());
     float* to = dlogits_TE.mutable_data<float>();
@@ -147,7 +148,6 @@ Tensor expert_scores(const Tensor& logits_TE, const RoutingPtr& routing) {
       to[i / K * E + routing->expert_TK[static_cast<size_t>(i)]] += s[n] * (1.0f - s[n]) * ds[n];
     }
   };
-  if (!autograd::recording({logits_TE})) return scores_N;
   return autograd::record("expert_scores", {logits_TE}, scores_N, std::move(backward));
 }
 

@@ -28,6 +28,7 @@ Tensor silu_mul(const Tensor& gate, const Tensor& up) {
     kernel.forward(g + begin, u + begin, to + begin, end - begin);
   });
 
+  if (!autograd::recording({gate, up})) return y;
   auto backward = [gate = gate.detach(), up = up.detach(), &kernel](const Tensor& dy,
                                                                     autograd::GradientSink& sink) {
     Tensor dgate = sink.needs(0) ? empty_like(gate) : Tensor();
