@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -17,8 +16,10 @@ namespace {
 
 // Rows of A for which B is read as it lies; more pay for unpacking it into panels.
 constexpr int64_t kFewRows = 8;
-// Rows of B of a piece: many pieces for an even load, few enough to be worth fetching.
+// Rows of B of a piece: a panel, or more where B is read as it lies, since a thread reads ahead
+// into what follows its piece; still many pieces a thread for an even load.
 constexpr int64_t kPieceColumns = 32;
+constexpr int64_t kPiecesOfThread = 16;
 // Multiply-adds, and values of A, below which a second thread costs more than it saves.
 constexpr int64_t kSerialWork = 1 << 16;
 constexpr int64_t kSerialValues = 1 << 15;
@@ -70,79 +71,129 @@ const BlockKernels& kernels_of(const Device& device) {
 
 int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
 
-/// A quantized for a kernel, in memory of its own.
-class QuantizedRows {
- public:
-  QuantizedRows(Device& device, const BlockKernel& kernel, const MatrixView& a_MK)
-      : kernel_(kernel), a_MK_(a_MK) {
-    const int64_t groups = a_MK.cols / kGroup;
-    const int64_t quads = a_MK.rows * parts(groups, kQuadGroups);
-    const int64_t lanes = quads * kQuadGroups * static_cast<int64_t>(sizeof(float));
-    memory_.emplace(device, quads * kQuad + lanes * (1 + 2 * kernel.halves));
-    std::byte* at = memory_->data();
+/// A product, its kernel, and the number of its first piece among all.
+struct Job {
+  const Product* product;
+  const BlockKernel* kernel;
+  BlockRows a;
+  std::ptrdiff_t a_of;  // the first job with the same rows of A
+  int64_t piece_columns;
+  int64_t first;
+
+  int64_t m() const { return product->c_MN.rows; }
+  int64_t n() const { return product->c_MN.cols; }
+  int64_t groups() const { return product->a_MK.cols / kGroup; }
+  int64_t pieces() const { return parts(n(), piece_columns); }
+  bool few_rows() const { return m() <= kFewRows; }
+  int64_t scratch_bytes() const { return few_rows() ? 0 : kernel->panel_scratch_bytes(m()); }
+
+  /// Whether both multiply the same rows of A.
+  bool shares_a(const Job& other) const {
+    const MatrixView& x = product->a_MK;
+    const MatrixView& y = other.product->a_MK;
+    return kernel == other.kernel && x.data == y.data && x.rows == y.rows && x.cols == y.cols &&
+           x.row_stride == y.row_stride;
+  }
+  /// Memory of A as bytes, with its sums and scales.
+  int64_t a_bytes() const {
+    const int64_t quads = m() * parts(groups(), kQuadGroups);
+    return quads * (kQuad + lane_bytes() * (1 + 2 * kernel->halves));
+  }
+  void place_a(std::byte* at) {
+    const int64_t quads = m() * parts(groups(), kQuadGroups);
     const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
-    rows_ = {.bytes = reinterpret_cast<int8_t*>(take(quads * kQuad)),
-             .scales = reinterpret_cast<float*>(take(lanes)),
-             .start = reinterpret_cast<int32_t*>(take(lanes * kernel.halves)),
-             .sums = reinterpret_cast<float*>(take(lanes * kernel.halves))};
-    const auto* x = static_cast<const float*>(a_MK.data);
-    const int64_t grain = std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, a_MK.cols));
-    device.threads().parallel_for(a_MK.rows, grain, [&](int64_t begin, int64_t end) {
+    a = {.bytes = reinterpret_cast<int8_t*>(take(quads * kQuad)),
+         .scales = reinterpret_cast<float*>(take(quads * lane_bytes())),
+         .start = reinterpret_cast<int32_t*>(take(quads * lane_bytes() * kernel->halves)),
+         .sums = reinterpret_cast<float*>(take(quads * lane_bytes() * kernel->halves))};
+  }
+  void quantize_a(Device& device) const {
+    const MatrixView& x = product->a_MK;
+    const auto* from = static_cast<const float*>(x.data);
+    const int64_t grain = std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, x.cols));
+    device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        kernel.quantize(x + row * a_MK.row_stride, groups, rows_, row);
+        kernel->quantize(from + row * x.row_stride, groups(), a, row);
       }
     });
   }
-  const BlockRows& rows() const { return rows_; }
 
-  /// Whether these are the rows that a product needs.
-  bool serves(const BlockKernel& kernel, const MatrixView& a_MK) const {
-    return &kernel == &kernel_ && a_MK.data == a_MK_.data && a_MK.rows == a_MK_.rows &&
-           a_MK.cols == a_MK_.cols && a_MK.row_stride == a_MK_.row_stride;
-  }
-
- private:
-  const BlockKernel& kernel_;
-  MatrixView a_MK_;
-  std::optional<Scratch> memory_;
-  BlockRows rows_{};
-};
-
-/// A product, its kernel, and the number of its first piece among all.
-struct Job {
-  const BlockKernel* kernel;
-  BlockPiece whole;
-  int64_t first;
-
-  int64_t pieces() const { return parts(whole.n, kPieceColumns); }
-  int64_t scratch_bytes() const {
-    return whole.m <= kFewRows ? 0 : kernel->panel_scratch_bytes(whole.m);
-  }
   void multiply(int64_t index, std::byte* scratch) const {
-    BlockPiece piece = whole;
-    const int64_t col = index * kPieceColumns;
-    piece.b += col * whole.b_row_bytes;
-    piece.c += col * whole.c_col_stride;
-    piece.n = std::min(kPieceColumns, whole.n - col);
-    if (whole.m <= kFewRows) {
+    const MatrixView& b = product->b_NK;
+    const MutableMatrix& c = product->c_MN;
+    const int64_t col = index * piece_columns;
+    const int64_t row_bytes = bytes_of(b.dtype, b.row_stride);
+    const BlockPiece piece = {.a = a,
+                              .b = static_cast<const std::byte*>(b.data) + col * row_bytes,
+                              .b_row_bytes = row_bytes,
+                              .c = c.data + col * c.col_stride,
+                              .c_row_stride = c.row_stride,
+                              .c_col_stride = c.col_stride,
+                              .m = m(),
+                              .n = std::min(piece_columns, n() - col),
+                              .groups = groups(),
+                              .accumulate = product->accumulate};
+    if (few_rows()) {
       kernel->rows(piece);
     } else {
       kernel->panels(piece, scratch);
     }
   }
+
+ private:
+  static constexpr int64_t lane_bytes() {
+    return kQuadGroups * static_cast<int64_t>(sizeof(float));
+  }
 };
 
-BlockPiece whole_piece(const Product& p, const BlockRows& a) {
-  return {.a = a,
-          .b = static_cast<const std::byte*>(p.b_NK.data),
-          .b_row_bytes = bytes_of(p.b_NK.dtype, p.b_NK.row_stride),
-          .c = p.c_MN.data,
-          .c_row_stride = p.c_MN.row_stride,
-          .c_col_stride = p.c_MN.col_stride,
-          .m = p.c_MN.rows,
-          .n = p.c_MN.cols,
-          .groups = p.a_MK.cols / kGroup,
-          .accumulate = p.accumulate};
+/// The jobs of the products that have something to write.
+std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
+  std::vector<Job> jobs;
+  jobs.reserve(products.size());
+  int64_t pieces = 0;
+  for (const Product& p : products) {
+    check(p);
+    if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
+    Job job = {.product = &p,
+               .kernel = &kernel_of(kernels_of(device), p.b_NK.dtype),
+               .a = {},
+               .a_of = 0,
+               .piece_columns = kPieceColumns,
+               .first = pieces};
+    if (job.few_rows()) {
+      const int64_t panels = parts(job.n(), kPieceColumns);
+      job.piece_columns *= parts(panels, device.threads().size() * kPiecesOfThread);
+    }
+    pieces += job.pieces();
+    jobs.push_back(job);
+  }
+  return jobs;
+}
+
+int64_t padded(int64_t bytes) { return parts(bytes, 64) * 64; }
+
+/// Finds the jobs whose rows of A are those of a job before. Returns the memory that the others
+/// need.
+int64_t share_rows(std::vector<Job>& jobs) {
+  int64_t bytes = 0;
+  for (auto job = jobs.begin(); job != jobs.end(); ++job) {
+    job->a_of = std::find_if(jobs.begin(), job, [&](const Job& b) { return job->shares_a(b); }) -
+                jobs.begin();
+    if (&jobs[static_cast<size_t>(job->a_of)] == &*job) bytes += padded(job->a_bytes());
+  }
+  return bytes;
+}
+
+void quantize_rows(Device& device, std::vector<Job>& jobs, std::byte* memory) {
+  for (Job& job : jobs) {
+    const Job& owner = jobs[static_cast<size_t>(job.a_of)];
+    if (&owner != &job) {
+      job.a = owner.a;
+      continue;
+    }
+    job.place_a(std::exchange(memory, memory + padded(job.a_bytes())));
+    job.quantize_a(device);
+  }
 }
 
 /// All threads share all pieces.
@@ -150,18 +201,18 @@ void run(Device& device, const std::vector<Job>& jobs) {
   int64_t work = 0;
   int64_t scratch_bytes = 0;
   for (const Job& job : jobs) {
-    work += job.whole.m * job.whole.n * job.whole.groups * kGroup;
-    scratch_bytes = std::max(scratch_bytes, job.scratch_bytes());
+    work += job.m() * job.n() * job.groups() * kGroup;
+    scratch_bytes = std::max(scratch_bytes, padded(job.scratch_bytes()));
   }
   const int64_t pieces = jobs.back().first + jobs.back().pieces();
   const int64_t workers =
       work < kSerialWork ? 1 : std::min<int64_t>(device.threads().size(), pieces);
-  scratch_bytes = parts(scratch_bytes, 64) * 64;
-  const Scratch scratch(device, std::max<int64_t>(64, workers * scratch_bytes));
+  std::optional<Scratch> scratch;
+  if (scratch_bytes > 0) scratch.emplace(device, workers * scratch_bytes);
   std::atomic<int64_t> next{0};
   const auto share = [&](int member) {
     if (member >= workers) return;
-    std::byte* const own = scratch.data() + member * scratch_bytes;
+    std::byte* const own = scratch ? scratch->data() + member * scratch_bytes : nullptr;
     const Job* job = jobs.data();
     for (int64_t i = next++; i < pieces; i = next++) {
       while (i >= job->first + job->pieces()) ++job;
@@ -178,22 +229,11 @@ void run(Device& device, const std::vector<Job>& jobs) {
 }  // namespace
 
 void block_matmul(Device& device, std::span<const Product> products) {
-  std::vector<std::unique_ptr<QuantizedRows>> rows;
-  std::vector<Job> jobs;
-  int64_t pieces = 0;
-  for (const Product& p : products) {
-    check(p);
-    if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
-    const BlockKernel& kernel = kernel_of(kernels_of(device), p.b_NK.dtype);
-    auto a = std::find_if(rows.begin(), rows.end(),
-                          [&](const auto& r) { return r->serves(kernel, p.a_MK); });
-    if (a == rows.end()) {
-      a = rows.insert(rows.end(), std::make_unique<QuantizedRows>(device, kernel, p.a_MK));
-    }
-    jobs.push_back({.kernel = &kernel, .whole = whole_piece(p, (*a)->rows()), .first = pieces});
-    pieces += jobs.back().pieces();
-  }
-  if (!jobs.empty()) run(device, jobs);
+  std::vector<Job> jobs = jobs_of(device, products);
+  if (jobs.empty()) return;
+  const Scratch rows(device, share_rows(jobs));
+  quantize_rows(device, jobs, rows.data());
+  run(device, jobs);
 }
 
 }  // namespace corral::ops

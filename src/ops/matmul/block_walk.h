@@ -30,9 +30,10 @@ class RowWalk {
       const std::byte* at[kRowsB];
       for (int64_t j = 0; j < kRowsB; ++j) {
         at[j] = row_[j] + step * Format::kStepBytes;
-        // As far along in the rows that come after these four.
+        // As far along in the rows that come after these four, into the second cache: the first
+        // waits for too few lines at a time.
         for (int line = 0; line < Format::kStepBytes; line += 64) {
-          __builtin_prefetch(at[j] + ahead_ + line);
+          __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
         }
       }
 #pragma GCC unroll 2
