@@ -24,9 +24,10 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
   const int64_t T = x_TD.dim(0);
   const int64_t C = spec.head_dim;
   show_input(options, {&weights.q, &weights.k, &weights.v}, x_TD);
-  Tensor q_THC = ops::linear(x_TD, weights.q, options.precision).view({T, spec.heads, C});
-  Tensor k_TKC = ops::linear(x_TD, weights.k, options.precision).view({T, spec.kv_heads, C});
-  const Tensor v_TKC = ops::linear(x_TD, weights.v, options.precision).view({T, spec.kv_heads, C});
+  const auto [q, k, v] = ops::linear(x_TD, {weights.q, weights.k, weights.v}, options.precision);
+  Tensor q_THC = q.view({T, spec.heads, C});
+  Tensor k_TKC = k.view({T, spec.kv_heads, C});
+  const Tensor v_TKC = v.view({T, spec.kv_heads, C});
 
   if (spec.rope) {
     // Inside a chunk only differences of positions count, so they are taken modulo the chunk: the

@@ -16,8 +16,9 @@
 namespace corral::model {
 namespace {
 
-void observe(const ForwardOptions& options, bool again, const std::string& name, const Tensor& x) {
-  if (options.observer != nullptr && !again) options.observer->activation(name, x);
+void observe(const ForwardOptions& options, bool again, const std::string& place, const char* name,
+             const Tensor& x) {
+  if (options.observer != nullptr && !again) options.observer->activation(place + name, x);
 }
 
 // Early fusion: image vectors take the places of their placeholders.
@@ -52,7 +53,7 @@ ops::RopeFrequencies rope_of(const Config& config, const TextWeights& weights) {
 Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) const {
   if (options.cache != nullptr) options.cache->prepare(batch);
   Tensor x_TD = fuse(ops::embedding(batch.tokens, weights_.embedding), batch);
-  observe(options, false, "embed", x_TD);
+  observe(options, false, "", "embed", x_TD);
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     const auto run = [this, layer, &batch, options](const Tensor& x, bool again) {
       return block(x, layer, batch, options, again);
@@ -60,7 +61,7 @@ Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) 
     x_TD = options.recompute ? autograd::checkpoint(run, x_TD) : run(x_TD, false);
   }
   x_TD = ops::rms_norm(x_TD, &weights_.final_norm, static_cast<float>(config_.rms_norm_eps));
-  observe(options, false, "final_norm", x_TD);
+  observe(options, false, "", "final_norm", x_TD);
   if (options.cache != nullptr) options.cache->commit(batch);
   return x_TD;
 }
@@ -73,20 +74,20 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
   const std::string name = options.observer != nullptr ? str("layer", layer) : "";
 
   const Tensor attention_in_TD = ops::rms_norm(x_TD, &weights.attention_norm, eps);
-  observe(options, again, name + ".attn_norm", attention_in_TD);
+  observe(options, again, name, ".attn_norm", attention_in_TD);
   const Tensor attention_TD =
       attention(attention_in_TD, spec.attention, weights.attention, rope_, batch, layer, options);
-  observe(options, again, name + ".attn_out", attention_TD);
+  observe(options, again, name, ".attn_out", attention_TD);
   const Tensor h_TD = ops::add(x_TD, attention_TD);
 
   const Tensor ffn_in_TD = ops::rms_norm(h_TD, &weights.mlp_norm, eps);
-  observe(options, again, name + ".ffn_norm", ffn_in_TD);
+  observe(options, again, name, ".ffn_norm", ffn_in_TD);
   const Tensor ffn_TD =
       spec.moe ? mixture_of_experts(ffn_in_TD, spec, *weights.moe, layer, options, again)
                : mlp(ffn_in_TD, *weights.dense, options);
-  observe(options, again, name + ".ffn_out", ffn_TD);
+  observe(options, again, name, ".ffn_out", ffn_TD);
   const Tensor out_TD = ops::add(h_TD, ffn_TD);
-  observe(options, again, name + ".out", out_TD);
+  observe(options, again, name, ".out", out_TD);
   return out_TD;
 }
 

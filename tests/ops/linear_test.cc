@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/add/add.h"
+#include "support/blocks.h"
 #include "support/op_case.h"
 
 namespace corral {
@@ -41,6 +43,11 @@ OpCase linear_case(const Shape& x_shape, const LinearWeight& w, Precision precis
           .reference = [=](auto& in) { return reference(in, T, w); },
           .terms = w.in_features,
           .dtype = precision == Precision::kBF16 ? DType::kBF16 : DType::kF32};
+}
+
+Tensor weight_of(const Shape& shape, DType dtype, uint64_t seed) {
+  return is_block(dtype) ? test::random_blocks(shape, dtype, seed)
+                         : test::to_dtype(randn(shape, seed), dtype);
 }
 
 struct Size {
@@ -118,6 +125,33 @@ void expect_shape_error(const Tensor& x, const LinearWeight& w, const char* mess
   } catch (const ShapeError& error) {
     EXPECT_STREQ(error.what(), message);
   }
+}
+
+// One call for several layers of the same x is only faster.
+TEST(LinearOfSeveralWeights, HasTheBitsAndGradientsOfEach) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_K}) {
+    for (const int64_t T : {1, 11}) {
+      const Tensor x = randn({T, 256}, 1);
+      const LinearWeight a = LinearWeight::out_in(weight_of({40, 256}, dtype, 2));
+      const LinearWeight b = LinearWeight::out_in(weight_of({8, 256}, dtype, 3));
+      const LinearWeight other = LinearWeight::out_in(weight_of({24, 256}, DType::kQ6_K, 4));
+      const auto [ya, yb, yc] = ops::linear(x, {a, b, other}, Precision::kF32);
+      EXPECT_TRUE(test::same_bits(ya, ops::linear(x, a, Precision::kF32)));
+      EXPECT_TRUE(test::same_bits(yb, ops::linear(x, b, Precision::kF32)));
+      EXPECT_TRUE(test::same_bits(yc, ops::linear(x, other, Precision::kF32)));
+    }
+  }
+  const Tensor leaf = autograd::parameter(randn({3, 64}, 1));
+  const LinearWeight a = LinearWeight::out_in(autograd::parameter(randn({5, 64}, 2)));
+  const LinearWeight b = LinearWeight::out_in(autograd::parameter(randn({5, 64}, 3)));
+  const auto [ya, yb] = ops::linear(leaf, {a, b}, Precision::kF32);
+  autograd::backward(ops::add(ya, yb), randn({3, 5}, 4));
+  const Tensor together = autograd::gradient(leaf).clone();
+  autograd::clear_gradient(leaf);
+  autograd::backward(
+      ops::add(ops::linear(leaf, a, Precision::kF32), ops::linear(leaf, b, Precision::kF32)),
+      randn({3, 5}, 4));
+  EXPECT_TRUE(test::same_bits(autograd::gradient(leaf), together));
 }
 
 TEST(LinearErrors, NameTheShapeTheyGot) {

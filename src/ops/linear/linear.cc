@@ -1,5 +1,7 @@
 #include "ops/linear/linear.h"
 
+#include <vector>
+
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "ops/linear/coded_products.h"
@@ -7,11 +9,19 @@
 
 namespace corral::ops {
 
-Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision precision) {
+namespace {
+
+void check_one(const Tensor& x_TK, const quant::LinearWeight& w) {
   check_linear("linear", x_TK, w);
   if (w.count != 1) {
     throw ShapeError(str("linear: w is a stack of ", w.count, " matrices, needs one"));
   }
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision precision) {
+  check_one(x_TK, w);
   Tensor y_TN(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
   if (w.coding != quant::Coding::kNone) {
     const CodedRows all = {0, {0, rows_of(x_TK)}};
@@ -20,6 +30,7 @@ Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision
     matmul(*x_TK.device(), forward_product(x_TK, w, y_TN, 0, {0, rows_of(x_TK)}), precision);
   }
 
+  if (!autograd::recording({x_TK, w.data})) return y_TN;
   // dx = dy W;   dW += dy^T x
   auto backward = [x_TK = x_TK.detach(), w, precision](const Tensor& dy_TN,
                                                        autograd::GradientSink& sink) {
@@ -36,6 +47,23 @@ Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision
     }
   };
   return autograd::record("linear", {x_TK, w.data}, y_TN, backward);
+}
+
+void linear_each(const Tensor& x_TK, LinearWeights weights, quant::Precision precision,
+                 std::span<Tensor> outputs) {
+  if (!computed_together(x_TK, weights)) {
+    for (size_t i = 0; i < weights.size(); ++i) outputs[i] = linear(x_TK, weights[i], precision);
+    return;
+  }
+  std::vector<Product> products;
+  products.reserve(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const quant::LinearWeight& w = weights[i];
+    check_one(x_TK, w);
+    outputs[i] = Tensor(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
+    products.push_back(forward_product(x_TK, w, outputs[i], 0, {0, rows_of(x_TK)}));
+  }
+  matmul(*x_TK.device(), products, precision);
 }
 
 }  // namespace corral::ops

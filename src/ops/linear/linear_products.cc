@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "autograd/tape.h"
 #include "base/error.h"
 #include "quant/coded.h"
 
@@ -85,6 +86,14 @@ void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w)
   if (!whole_blocks(w)) {
     throw ShapeError(str(op, ": rows of a ", w.data.dtype(), " weight must be whole blocks"));
   }
+}
+
+bool computed_together(const Tensor& x,
+                       std::span<const std::reference_wrapper<const quant::LinearWeight>> weights) {
+  return std::all_of(weights.begin(), weights.end(), [&](const quant::LinearWeight& w) {
+    return w.coding == quant::Coding::kNone && !autograd::recording({x, w.data}) &&
+           is_block(w.data.dtype()) == is_block(weights.front().get().data.dtype());
+  });
 }
 
 Shape output_shape(const Tensor& x, int64_t N) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <span>
+
 #include "ops/matmul/matmul.h"
 #include "quant/linear_weight.h"
 #include "tensor/tensor.h"
@@ -19,6 +22,11 @@ int64_t rows_of(const Tensor& x);
 
 /// Throws as linear's and grouped_linear's contracts say; `op` names the caller.
 void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w);
+
+/// True when the products of x with these weights can be one call of matmul(): nothing is recorded,
+/// no weight is coded, and all or none are in blocks.
+bool computed_together(const Tensor& x,
+                       std::span<const std::reference_wrapper<const quant::LinearWeight>> weights);
 
 /// The shape of x with N for the last axis.
 Shape output_shape(const Tensor& x, int64_t N);
