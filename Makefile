@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
-        coverage clean
+        coverage clean test-web
 
 help: ## show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -39,6 +39,12 @@ run: build ## chat with the model in models/; without a terminal, let it write o
 test: configure ## build everything and run the tests; FILTER=REGEX selects
 	@cmake --build $(BUILD) -j $(JOBS)
 	@python3 tools/run_tests.py $(BUILD) -j $(JOBS) -R '$(FILTER)'
+
+test-web: build ## test the chat page: its modules with node, the whole in Debian's chromium
+	@[ ! -x "$$(command -v npm)" ] || [ -d tests/web/node_modules ] || \
+	  npm ci --prefix tests/web --silent || echo 'test-web: npm ci failed; what needs it is skipped'
+	@tsc --noEmit -p web
+	@node tests/web/run.mjs $(BUILD)/corral
 
 bench: configure ## measure every kernel beside the machine's ceilings: tables and a roofline
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -51,7 +51,7 @@ def esbuild(arguments):
 
 
 def bundle(assets, development):
-    small = [] if development else ["--minify"]
+    small = [] if development else ["--minify", "--drop:console"]
     common = ["--bundle", f"--outdir={assets}", "--legal-comments=none", *small]
     outside = [f"--external:{name}" for name in ("fs", "http", "https", "url", "canvas", "zlib")]
     esbuild(["app=src/main.ts", *common, *outside, "--format=esm", "--splitting",

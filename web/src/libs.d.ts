@@ -63,6 +63,9 @@ declare module "pdfjs" {
     getPage(number: number): Promise<Page>;
     destroy(): Promise<void>;
   }
-  export const GlobalWorkerOptions: { workerSrc: string };
-  export function getDocument(source: Record<string, unknown>): { promise: Promise<PdfDocument> };
+  const pdf: {
+    GlobalWorkerOptions: { workerSrc: string };
+    getDocument(source: Record<string, unknown>): { promise: Promise<PdfDocument> };
+  };
+  export default pdf;
 }

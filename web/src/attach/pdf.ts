@@ -2,7 +2,7 @@ const mostPages = 500;
 
 /** The text of a PDF, page by page. Throws when there is none: a scan, or no PDF. */
 export async function readPdf(file: Blob): Promise<string> {
-  const pdf = await import("pdfjs");
+  const { default: pdf } = await import("pdfjs");
   pdf.GlobalWorkerOptions.workerSrc = "/assets/pdf.worker.js";
   const document_ = await pdf.getDocument({
     data: new Uint8Array(await file.arrayBuffer()),

@@ -13,6 +13,7 @@ export async function readVideo(file: Blob, name: string, frames: number): Promi
   video.src = url;
   try {
     await once(video, "loadeddata");
+    await knowDuration(video);
     const parts: ImagePart[] = [];
     for (const moment of momentsOf(video.duration, frames)) {
       const sought = once(video, "seeked");
@@ -31,6 +32,14 @@ export async function readVideo(file: Blob, name: string, frames: number): Promi
     video.load();
     URL.revokeObjectURL(url);
   }
+}
+
+// A recording that was never finished does not say how long it is before its end was seen.
+async function knowDuration(video: HTMLVideoElement): Promise<void> {
+  if (Number.isFinite(video.duration)) return;
+  const sought = once(video, "seeked");
+  video.currentTime = 1e9;
+  await sought;
 }
 
 function once(video: HTMLVideoElement, event: string): Promise<void> {

@@ -13,7 +13,7 @@ export class Run implements AnswerSink {
   /** While it waits for a busy server: when it asks again. */
   retryAt: number | null = null;
   private readonly abort = new AbortController();
-  private saved = 0;
+  private timer = 0;
 
   constructor(
     private readonly chat: Chat,
@@ -44,6 +44,7 @@ export class Run implements AnswerSink {
       if (message.finish === "failed") message.failure = { kind: "server", message: String(error) };
     }
     if (message.finish !== "tool_calls") delete message.calls;
+    window.clearTimeout(this.timer);
     await this.chat.db.putMessage(message);
     this.changed();
   }
@@ -81,9 +82,11 @@ export class Run implements AnswerSink {
   text(more: string): void {
     this.message.text += more;
     this.changed();
-    if (Date.now() - this.saved < saveEveryMs) return;
-    this.saved = Date.now();
-    void this.chat.db.putMessage(this.message);
+    if (this.timer !== 0) return;
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      void this.chat.db.putMessage(this.message);
+    }, saveEveryMs);
   }
   token(detail: TokenDetail): void {
     (this.message.tokens ??= []).push(detail);

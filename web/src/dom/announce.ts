@@ -1,6 +1,7 @@
 import { h } from "./h";
 
 const pauseMs = 1200;
+const clearMs = 4000;
 
 /**
  * Reads an answer to a screen reader while it grows: in whole sentences, with pauses between, as a
@@ -24,6 +25,8 @@ export class Announcer {
   }
 
   begin(words: string): void {
+    window.clearTimeout(this.timer);
+    this.timer = 0;
     this.read = 0;
     this.text = "";
     this.say(words);
@@ -35,6 +38,11 @@ export class Announcer {
     const rest = this.text.slice(this.read).trim();
     if (rest !== "") this.say(rest);
     this.say(words);
+    // Read by then; searching in the page should not find everything twice.
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      this.element.replaceChildren();
+    }, clearMs);
   }
 
   private sentences(): void {

@@ -18,8 +18,18 @@ export function walkFences(text: string, line: (line: string, inCode: boolean) =
   return open;
 }
 
+/** The fence of a block of code that the text leaves open, or null. */
+export function openFence(text: string): string | null {
+  return walkFences(text, () => undefined);
+}
+
 /** Stands for a tab in code while Markdown is read, as the reader would make spaces of it. */
-export const tabMark = "\uE009";
+const tabMark = "\uE009";
+
+/** Code with its tabs again. */
+export function restoreTabs(code: string): string {
+  return code.split(tabMark).join("\t");
+}
 
 /** The text as the Markdown reader takes it, so that the lengths of its tokens are those of the text. */
 export function normalise(text: string): string {

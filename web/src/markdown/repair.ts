@@ -1,4 +1,4 @@
-import { walkFences } from "./fences";
+import { openFence } from "./fences";
 
 /**
  * What to show of Markdown that is still being written: constructs that the next words will close are
@@ -6,7 +6,7 @@ import { walkFences } from "./fences";
  * one form to another while it grows.
  */
 export function repair(text: string): string {
-  if (walkFences(text, () => undefined) !== null) {
+  if (openFence(text) !== null) {
     // A closing fence that is not whole yet would be shown as a line of code.
     return text.replace(/\n[ \t]*(`{1,2}|~{1,2})$/, "");
   }

@@ -1,7 +1,8 @@
 import type { Token } from "marked";
 import { morph } from "../dom/morph";
 import { normalise } from "./fences";
-import { lex, renderMarkdown, renderTokens } from "./render";
+import { lex } from "./lex";
+import { renderMarkdown, renderTokens } from "./render";
 import { repair } from "./repair";
 
 /**

@@ -1,8 +1,9 @@
+import { runJavascript } from "./javascript";
 import type { Tool } from "./toolbox";
 
 /** The tools that come with the page. */
 export function builtInTools(): Tool[] {
-  return [currentTime];
+  return [currentTime, runJavascript];
 }
 
 const currentTime: Tool = {

@@ -7,7 +7,7 @@ import { texts } from "../text/texts";
 /** What the buttons at blocks of code do, wherever in `root` the blocks are. */
 export function installCodeActions(
   root: HTMLElement,
-  open: (code: string, language: string, block: HTMLElement, run: boolean) => void,
+  open: (code: string, language: string, run: boolean) => void,
 ): void {
   root.addEventListener("click", (event) => {
     const button = (event.target as Element).closest<HTMLElement>("[data-action]");
@@ -15,7 +15,7 @@ export function installCodeActions(
     if (button === null || block === null || block === undefined) return;
     const action = button.dataset["action"];
     if (action === "copy-code") void copied(button, codeOf(block));
-    else open(codeOf(block), block.dataset["language"] ?? "", block, action === "run-code");
+    else open(codeOf(block), block.dataset["language"] ?? "", action === "run-code");
   });
 }
 

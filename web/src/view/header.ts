@@ -69,7 +69,7 @@ export class Header {
     const bar = h("progress", { max: 1, value: share, "aria-label": texts.header.context });
     this.meter.title = words;
     this.meter.dataset["full"] = share > 0.9 ? "yes" : "no";
-    fill(this.meter, bar, h("span", { class: "meter-text" }, `${Math.round(share * 100)}%`), h("span", { class: "hidden-text" }, words));
+    fill(this.meter, bar, h("span", { class: "meter-text" }, `${Math.ceil(share * 100)}%`), h("span", { class: "hidden-text" }, words));
   }
 }
 

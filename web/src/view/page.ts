@@ -6,6 +6,8 @@ import { fill, h } from "../dom/h";
 import { toast } from "../dom/toast";
 import { showTokens } from "../insight/tokens";
 import { texts } from "../text/texts";
+import { Canvas } from "../canvas/canvas";
+import { resizeHandle } from "../canvas/resize";
 import { installCodeActions } from "./code_actions";
 import { Composer } from "./composer";
 import { Exporter } from "./exporter";
@@ -28,9 +30,12 @@ export class Page {
   private readonly thread: Thread;
   private readonly composer: Composer;
   private readonly exporter: Exporter;
+  private readonly canvas: Canvas;
 
   constructor(private readonly chat: Chat) {
     this.exporter = new Exporter(chat);
+    this.canvas = new Canvas(chat, (shown) => this.showCanvas(shown));
+    this.canvas.documents.changes.on(() => this.composer.render());
     this.sidebar = new Sidebar(chat, {
       open: (id) => this.open(id),
       rename: (conversation) => void this.rename(conversation),
@@ -44,7 +49,7 @@ export class Page {
     const header = new Header(chat, {
       openSidebar: () => this.showSidebar(true),
       newChat: () => this.open(null),
-      toggleCanvas: () => undefined,
+      toggleCanvas: () => this.showCanvas(!this.root.classList.contains("with-canvas")),
       chooseModel: (model) => this.chooseModel(model),
     });
     this.composer = new Composer(chat, {
@@ -52,15 +57,15 @@ export class Page {
       stop: () => chat.stop(),
       tools: (button) => openToolMenu(button, chat, () => this.settingsChanged(), () => this.settings()),
       editLast: () => this.thread.editLast(),
-      openDocument: () => null,
+      openDocument: () => this.canvas.part(),
     });
     this.thread = new Thread(chat, this.messageActions(), new Welcome(chat, (text) => this.composer.setText(text)));
     const middle = h("div", { class: "middle" }, header.element, this.banner, this.thread.element, this.composer.element);
-    fill(this.root, this.sidebar.element, h("button", { class: "veil", type: "button", tabindex: "-1", "aria-label": texts.sidebar.close, onclick: () => this.showSidebar(false) }), middle);
+    fill(this.root, this.sidebar.element, h("button", { class: "veil", type: "button", tabindex: "-1", "aria-label": texts.sidebar.close, onclick: () => this.showSidebar(false) }), middle, resizeHandle(this.root), this.canvas.panel.element);
     document.body.replaceChildren(this.root);
     this.showSidebar(window.innerWidth > 900, false);
     installDrop(document.body, (files) => void this.composer.take(files));
-    installCodeActions(this.thread.element, () => undefined);
+    installCodeActions(this.thread.element, (code, language, run) => void this.canvas.openCode(code, language, run));
     this.installKeys();
     this.watch();
   }
@@ -93,6 +98,11 @@ export class Page {
     this.sidebar.element.inert = !shown;
     if (!focus) return;
     this.root.querySelector<HTMLElement>(shown ? ".sidebar-close" : ".sidebar-open")?.focus();
+  }
+
+  private showCanvas(shown: boolean): void {
+    this.root.classList.toggle("with-canvas", shown);
+    if (shown) this.canvas.panel.render();
   }
 
   private settings(): void {
@@ -178,7 +188,7 @@ export class Page {
       fill(this.banner);
       return;
     }
-    const words = failure.kind === "offline" ? `${texts.failure.offline} ${texts.failure.offlineHint}` : texts.failure[failure.kind];
+    const words = failure.kind === "offline" ? texts.failure.looking : texts.failure[failure.kind];
     fill(
       this.banner,
       h("div", { class: "banner", role: "status" }, words, failure.kind === "key" && h("button", { class: "button small", type: "button", onclick: () => void askForKey(this.chat.link) }, texts.failure.keyLabel)),
@@ -193,7 +203,7 @@ export class Page {
         this.sidebar.focusSearch();
       },
       toggleSidebar: () => this.showSidebar(!this.root.classList.contains("with-sidebar")),
-      toggleCanvas: () => undefined,
+      toggleCanvas: () => this.showCanvas(!this.root.classList.contains("with-canvas")),
       settings: () => this.settings(),
       compose: () => this.composer.focus(),
       stop: () => {
