@@ -4,12 +4,14 @@
 
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <cmath>
 
 #include "autograd/tape.h"
 #include "base/random.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/paged_attention.h"
+#include "ops/machine_peak.h"
 #include "support/tensors.h"
 
 namespace corral::ops {
@@ -81,43 +83,95 @@ BENCHMARK(training_backward)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
+constexpr std::array kKvTypes = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+
+/// Sequences that hold `context` tokens in one global layer, and a batch of `count` more of each.
+struct Cached {
+  Cached(int64_t sequences, int64_t context, int64_t count, int64_t K, int64_t C, DType type,
+         const DevicePtr& device)
+      : cache(layout(K, C, type), device, int64_t{16} << 30) {
+    for (int64_t i = 0; i < sequences; ++i) {
+      const int64_t sequence = cache.create();
+      // Prepared without a product: pages of zeros cost the same to read.
+      kv::Batch prompt;
+      prompt.append(std::vector<int32_t>(static_cast<size_t>(context)), 0, sequence);
+      cache.prepare(prompt);
+      cache.commit(prompt);
+      batch.append(std::vector<int32_t>(static_cast<size_t>(count)), context, sequence);
+    }
+    cache.prepare(batch);
+  }
+  static kv::KvLayout layout(int64_t K, int64_t C, DType type) {
+    kv::KvLayout layout;
+    layout.chunk_sizes = {0};
+    layout.kv_heads = K;
+    layout.head_dim = C;
+    layout.types = {type, type};
+    return layout;
+  }
+
+  kv::KvCache cache;
+  kv::Batch batch;
+};
+
+// 512 tokens of a prompt behind `context` others.
+void prefill(benchmark::State& state) {
+  const int64_t context = state.range(0);
+  const int64_t group = state.range(1);
+  const DType type = kKvTypes[static_cast<size_t>(state.range(2))];
+  const int threads = static_cast<int>(state.range(3));
+  constexpr int64_t kCount = 512;
+  constexpr int64_t K = 2;
+  constexpr int64_t C = 128;
+  const DevicePtr device = test::test_device(simd::detect_isa(), threads);
+  const Cached cached(1, context, kCount, K, C, type, device);
+  const Tensor q = test::randn({kCount, group * K, C}, 1, device);
+  const Tensor k = test::randn({kCount, K, C}, 2, device);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        paged_attention(q, k, k, cached.cache.layer(0), cached.batch, {}, 0.09f));
+  }
+  const double pairs = static_cast<double>(kCount * context + kCount * (kCount + 1) / 2);
+  const double operations = 4.0 * static_cast<double>(C * group * K) * pairs;
+  const auto ceiling = type == DType::kBF16 ? bench::Ceiling::kBF16 : bench::Ceiling::kF32;
+  using benchmark::Counter;
+  state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] =
+      Counter(operations / bench::ceiling(ceiling, threads), Counter::kIsIterationInvariantRate);
+}
+BENCHMARK(prefill)
+    ->ArgNames({"context", "group", "type", "threads"})
+    ->ArgsProduct({{0, 8192}, {2, 5}, {0, 1, 2, 3}, {1}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
 // One token each of `sequences` sequences that hold `context` tokens; bytes of pages read.
 void decode(benchmark::State& state) {
   const int64_t sequences = state.range(0);
   const int64_t context = state.range(1);
   const int64_t K = state.range(2);
   const int64_t C = state.range(3);
-  const DType dtype = state.range(4) != 0 ? DType::kBF16 : DType::kF32;
+  const DType type = kKvTypes[static_cast<size_t>(state.range(4))];
   const DevicePtr device = test::test_device();
-  kv::KvLayout layout;
-  layout.chunk_sizes = {0};
-  layout.kv_heads = K;
-  layout.head_dim = C;
-  layout.dtype = dtype;
-  kv::KvCache cache(layout, device, int64_t{4} << 30);
-  kv::Batch prompt;
-  kv::Batch step;
-  for (int64_t i = 0; i < sequences; ++i) {
-    const int64_t sequence = cache.create();
-    prompt.append(std::vector<int32_t>(static_cast<size_t>(context)), 0, sequence);
-    step.append(std::vector<int32_t>(1), context, sequence);
-  }
-  cache.prepare(prompt);
-  cache.commit(prompt);
-  cache.prepare(step);
+  const Cached cached(sequences, context, 1, K, C, type, device);
   const Tensor q = test::randn({sequences, 5 * K, C}, 1, device);
   const Tensor k = test::randn({sequences, K, C}, 2, device);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(paged_attention(q, k, k, cache.layer(0), step, {}, 0.1f));
+    benchmark::DoNotOptimize(
+        paged_attention(q, k, k, cached.cache.layer(0), cached.batch, {}, 0.1f));
   }
-  state.SetBytesProcessed(state.iterations() * sequences * context * 2 * bytes_of(dtype, K * C));
+  const int64_t tiles = sequences * K * context / kv::kTileTokens;
+  const int64_t bytes = tiles * (kv::key_tile_bytes(type, C) + kv::value_tile_bytes(type, C));
+  state.SetBytesProcessed(state.iterations() * bytes);
+  using benchmark::Counter;
+  state.counters["of_read"] = Counter(
+      static_cast<double>(bytes) / bench::ceiling(bench::Ceiling::kRead, device->threads().size()),
+      Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(decode)
-    ->ArgNames({"sequences", "context", "kv_heads", "head_size", "bf16"})
+    ->ArgNames({"sequences", "context", "kv_heads", "head_size", "type"})
     ->Args({1, 128, 1, 32, 0})
-    ->Args({1, 4096, 1, 32, 0})
-    ->Args({1, 4096, 8, 128, 0})
-    ->Args({1, 4096, 8, 128, 1})
+    ->ArgsProduct({{1}, {4096, 65536}, {8}, {128}, {0, 1, 2, 3}})
     ->Args({16, 4096, 8, 128, 0})
     ->Unit(benchmark::kMicrosecond)
     ->UseRealTime();

@@ -15,8 +15,6 @@ constexpr int64_t kMostHeads = 1 << 12;
 constexpr int64_t kMostHeadDim = 1 << 12;
 constexpr int64_t kMostPageTokens = 1 << 16;
 constexpr size_t kMostLayers = 1 << 12;
-// Channels are padded to whole vectors.
-constexpr int64_t kChannelStep = 16;
 
 void check_layout(const KvLayout& layout) {
   const auto in = [](int64_t x, int64_t most) { return x >= 1 && x <= most; };
@@ -29,8 +27,9 @@ void check_layout(const KvLayout& layout) {
     throw UsageError(str("kv cache: pages of ", layout.page_tokens, " tokens, need a multiple of ",
                          kTileTokens, " up to ", kMostPageTokens));
   }
-  if (layout.dtype != DType::kF32 && layout.dtype != DType::kBF16) {
-    throw NotSupported(str("kv cache: dtype ", layout.dtype, ", needs f32 or bf16"));
+  for (const DType type : {layout.types.k, layout.types.v}) {
+    if (is_kv_type(type)) continue;
+    throw NotSupported(str("kv cache: type ", type, ", needs f32, bf16, q8_0 or q4_0"));
   }
   for (const int64_t chunk : layout.chunk_sizes) {
     if (chunk < 0) throw UsageError(str("kv cache: chunk size ", chunk, " is negative"));
@@ -50,14 +49,14 @@ bool KvSequenceView::holds(int64_t position) const {
   return page >= table_->first_page && page < table_->end_page();
 }
 
-std::byte* KvSequenceView::tile(int64_t position, int64_t kv_head, int64_t which) const {
+std::byte* KvSequenceView::tile(int64_t position, int64_t kv_head) const {
   const int64_t page = kind_->page_of(position) - table_->first_page;
   const int64_t in_chunk = position - kind_->chunk_start(position);
   const int64_t tiles = kind_->page_tokens / kTileTokens;
   const int64_t tile_in_page = in_chunk % kind_->page_tokens / kTileTokens;
-  const int64_t index = ((layer_ * kind_->kv_heads + kv_head) * tiles + tile_in_page) * 2 + which;
+  const int64_t index = (layer_ * kind_->kv_heads + kv_head) * tiles + tile_in_page;
   return kind_->pool.data(table_->pages[static_cast<size_t>(page)]) +
-         index * kind_->head_tile_bytes;
+         index * (kind_->key_tile_bytes + kind_->value_tile_bytes);
 }
 
 KvSequenceView KvLayerView::sequence(int64_t sequence) const {
@@ -83,8 +82,8 @@ KvCache::KvCache(KvLayout layout, DevicePtr device, int64_t max_bytes)
     }
     places_.push_back({kind, counts[kind]++});
   }
-  const int64_t channels = (layout_.head_dim + kChannelStep - 1) / kChannelStep * kChannelStep;
-  const int64_t head_tile_bytes = bytes_of(layout_.dtype, kTileTokens * channels);
+  const int64_t k_bytes = key_tile_bytes(layout_.types.k, layout_.head_dim);
+  const int64_t v_bytes = value_tile_bytes(layout_.types.v, layout_.head_dim);
   for (size_t kind = 0; kind < sizes.size(); ++kind) {
     // No page is longer than the chunk needs.
     int64_t page_tokens = layout_.page_tokens;
@@ -93,11 +92,12 @@ KvCache::KvCache(KvLayout layout, DevicePtr device, int64_t max_bytes)
       page_tokens = std::min(page_tokens / kTileTokens, tiles) * kTileTokens;
     }
     const int64_t page_bytes =
-        counts[kind] * layout_.kv_heads * (page_tokens / kTileTokens) * 2 * head_tile_bytes;
+        counts[kind] * layout_.kv_heads * (page_tokens / kTileTokens) * (k_bytes + v_bytes);
     kinds_.push_back({.chunk_size = sizes[kind],
                       .layers = counts[kind],
                       .page_tokens = page_tokens,
-                      .head_tile_bytes = head_tile_bytes,
+                      .key_tile_bytes = k_bytes,
+                      .value_tile_bytes = v_bytes,
                       .kv_heads = layout_.kv_heads,
                       .pool = PagePool(page_bytes, device)});
   }
@@ -162,6 +162,15 @@ int64_t KvCache::whole_prefix(int64_t length, const Holds& holds) const {
     }
   }
   return length;
+}
+
+int64_t KvCache::revocable(int64_t sequence) const {
+  const int64_t length = find(sequence).length;
+  int64_t most = std::numeric_limits<int64_t>::max() - length;
+  for (const LayerKind& k : kinds_) {
+    if (k.chunk_size > 0) most = std::min(most, k.chunk_size - length % k.chunk_size);
+  }
+  return most;
 }
 
 void KvCache::truncate(int64_t sequence, int64_t length) {

@@ -11,14 +11,11 @@
 #include <vector>
 
 #include "kv/batch.h"
+#include "kv/kv_types.h"
 #include "kv/page_pool.h"
 #include "tensor/tensor.h"
 
 namespace corral::kv {
-
-/// Tokens of a tile, the unit in which attention reads pages. Tiles are aligned to the start of the
-/// chunk (of the sequence in global layers).
-inline constexpr int64_t kTileTokens = 64;
 
 /// What the cache holds for each token.
 struct KvLayout {
@@ -26,7 +23,7 @@ struct KvLayout {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t page_tokens = kTileTokens;  // a multiple of kTileTokens
-  DType dtype = DType::kF32;          // or kBF16: half the bytes, still summed in f32
+  KvTypes types = {};
 };
 
 /// The pages of one sequence in one kind of layer: a run of page numbers, absolute page
@@ -52,7 +49,8 @@ struct LayerKind {
   int64_t chunk_size = 0;
   int64_t layers = 0;
   int64_t page_tokens = 0;
-  int64_t head_tile_bytes = 0;  // k or v of one tile, layer and head
+  int64_t key_tile_bytes = 0;  // of one tile, layer and head
+  int64_t value_tile_bytes = 0;
   int64_t kv_heads = 0;
   PagePool pool;
 
@@ -74,13 +72,14 @@ class KvSequenceView {
   int64_t length() const { return length_; }
   /// True when the page of `position` is there.
   bool holds(int64_t position) const;
-  /// The tile that holds `position`; token i of it is column i of k and row i of v. k is
-  /// [padded C, kTileTokens] and v [kTileTokens, padded C], in the layout's dtype. Only if holds().
-  std::byte* k_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head, 0); }
-  std::byte* v_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head, 1); }
+  /// The tile of keys or values that holds `position`, as KvTypes says. Only if holds().
+  std::byte* k_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head); }
+  std::byte* v_tile(int64_t position, int64_t kv_head) const {
+    return tile(position, kv_head) + kind_->key_tile_bytes;
+  }
 
  private:
-  std::byte* tile(int64_t position, int64_t kv_head, int64_t which) const;
+  std::byte* tile(int64_t position, int64_t kv_head) const;
 
   const LayerKind* kind_;
   int64_t layer_;  // among those of its kind
@@ -135,6 +134,9 @@ class KvCache {
   /// the tokens from there on again gives the exact state of `length` tokens, and is less than one
   /// chunk of work.
   int64_t restorable(int64_t sequence, int64_t length) const;
+  /// Tokens that may be fed in one batch so that truncate() can take back any of them after the
+  /// first: those up to the next end of a chunk.
+  int64_t revocable(int64_t sequence) const;
   /// Cuts a sequence. Throws Error (naming what restorable() says) when the prefix is not whole.
   void truncate(int64_t sequence, int64_t length);
 

@@ -123,8 +123,9 @@ TextModel TextModel::trainable(const Config& config, const std::vector<Tensor>& 
   return model;
 }
 
-kv::KvLayout TextModel::kv_layout() const {
+kv::KvLayout TextModel::kv_layout(kv::KvTypes types) const {
   kv::KvLayout layout;
+  layout.types = types;
   for (const LayerSpec& spec : specs_) layout.chunk_sizes.push_back(spec.attention.chunk_size);
   layout.kv_heads = config_.num_key_value_heads;
   layout.head_dim = config_.head_dim;

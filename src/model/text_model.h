@@ -48,7 +48,7 @@ class TextModel {
   Tensor logits(const Tensor& hidden_ND, const ForwardOptions& options = {}) const;
 
   /// The KV cache layout of this model.
-  kv::KvLayout kv_layout() const;
+  kv::KvLayout kv_layout(kv::KvTypes types = {}) const;
 
  private:
   Tensor block(const Tensor& x_TD, int64_t layer, const kv::Batch& batch,

@@ -168,13 +168,15 @@ ParameterCount count_parameters(const Config& config) {
   return count;
 }
 
-int64_t kv_cache_bytes(const Config& config, int64_t tokens, int64_t bytes_per_value) {
+int64_t kv_cache_bytes(const Config& config, int64_t tokens, kv::KvTypes types) {
   int64_t rows = 0;
   for (const LayerSpec& layer : layer_specs(config)) {
     const int64_t chunk = layer.attention.chunk_size;
     rows += chunk > 0 ? std::min(tokens, chunk) : tokens;
   }
-  return rows * 2 * config.num_key_value_heads * config.head_dim * bytes_per_value;
+  const int64_t tile_bytes =
+      kv::key_tile_bytes(types.k, config.head_dim) + kv::value_tile_bytes(types.v, config.head_dim);
+  return rows * config.num_key_value_heads * (tile_bytes / kv::kTileTokens);
 }
 
 }  // namespace corral::model

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kv/kv_types.h"
 #include "model/config.h"
 #include "quant/linear_weight.h"
 #include "tensor/tensor.h"
@@ -116,7 +117,7 @@ struct ParameterCount {
 ParameterCount count_parameters(const Config& config);
 
 /// Bytes of keys and values that a sequence of `tokens` holds: global layers keep all, chunked ones
-/// at most one chunk. bytes_per_value: 4 for f32, 2 for bf16.
-int64_t kv_cache_bytes(const Config& config, int64_t tokens, int64_t bytes_per_value);
+/// at most one chunk.
+int64_t kv_cache_bytes(const Config& config, int64_t tokens, kv::KvTypes types);
 
 }  // namespace corral::model

@@ -253,7 +253,7 @@ TEST(KvCacheErrors, RefuseLayoutsThatMakeNoSense) {
   EXPECT_THROW(make([](KvLayout& l) { l.kv_heads = 0; }), UsageError);
   EXPECT_THROW(make([](KvLayout& l) { l.head_dim = int64_t{1} << 40; }), UsageError);
   EXPECT_THROW(make([](KvLayout& l) { l.page_tokens = 32; }), UsageError);
-  EXPECT_THROW(make([](KvLayout& l) { l.dtype = DType::kI32; }), NotSupported);
+  EXPECT_THROW(make([](KvLayout& l) { l.types.v = DType::kI32; }), NotSupported);
 }
 
 TEST(KvCache, AChunkSizeBeyondAnySequenceIsLikeAGlobalLayer_FactsRow26) {

@@ -171,11 +171,15 @@ TEST(ParameterCount, OfTheMiniaturesIsThatOfTheirTable) {
 
 TEST(KvCacheBytes, AreBoundedInChunkedLayers) {
   const Config scout = find_preset("scout").config;
+  constexpr kv::KvTypes kBf16 = {DType::kBF16, DType::kBF16};
   // FACTS: 493 GB at ten million tokens in bf16 when chunked layers keep one chunk.
-  EXPECT_NEAR(static_cast<double>(kv_cache_bytes(scout, 10000000, 2)) / 1e9, 492.7, 1);
+  EXPECT_NEAR(static_cast<double>(kv_cache_bytes(scout, 10000000, kBf16)) / 1e9, 492.7, 1);
   const int64_t row = 2 * 8 * 128 * 2;
-  EXPECT_EQ(kv_cache_bytes(scout, 100, 2), 48 * 100 * row);
-  EXPECT_EQ(kv_cache_bytes(scout, 8193, 2), 36 * 8192 * row + 12 * 8193 * row);
+  EXPECT_EQ(kv_cache_bytes(scout, 100, kBf16), 48 * 100 * row);
+  EXPECT_EQ(kv_cache_bytes(scout, 8193, kBf16), 36 * 8192 * row + 12 * 8193 * row);
+  // 32 values share a scale of two bytes.
+  EXPECT_EQ(kv_cache_bytes(scout, 100, {DType::kQ8_0, DType::kQ4_0}),
+            48 * 100 * 8 * (128 + 8 + 64 + 8));
 }
 
 TEST(Presets, NameWhatThereIsWhenTheNameIsUnknown) {

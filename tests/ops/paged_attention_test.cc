@@ -21,12 +21,11 @@ constexpr int64_t kPlenty = int64_t{1} << 30;
 
 std::vector<int32_t> tokens(int64_t n) { return std::vector<int32_t>(static_cast<size_t>(n)); }
 
-KvLayout layout_of(const AttentionShape& shape, DType dtype = DType::kF32) {
+KvLayout layout_of(const AttentionShape& shape) {
   KvLayout layout;
   layout.chunk_sizes = {shape.chunk_size};
   layout.kv_heads = shape.kv_heads;
   layout.head_dim = shape.head_size;
-  layout.dtype = dtype;
   return layout;
 }
 
@@ -207,31 +206,6 @@ TEST(PagedAttention, ForksGoTheirOwnWays) {
                                 a.whole().rows(begin, begin + 10)));
     EXPECT_TRUE(test::same_bits(b.feed(cache, second, begin, begin + 10),
                                 b.whole().rows(begin, begin + 10)));
-  }
-}
-
-TEST(PagedAttention, Bf16PagesHalveTheBytesAndKeepTheBitsOfEveryCut) {
-  const AttentionShape shape = {
-      .segments = {{0, 150}}, .heads = 5, .head_size = 32, .chunk_size = 100};
-  const auto rounded = [](const Tensor& x) {
-    return test::to_double(test::to_dtype(x, DType::kBF16));
-  };
-  for (const simd::Isa isa : test::machine_isas()) {
-    const DevicePtr device = test::test_device(isa, 2);
-    const Sequence sequence(shape, device);
-    const test::AttentionResult wanted = test::attention_reference(
-        shape, test::to_double(sequence.q), rounded(sequence.k), rounded(sequence.v));
-    KvCache f32(layout_of(shape), device, kPlenty);
-    sequence.feed_all(f32, f32.create(), 150);
-    Tensor first;
-    for (const int64_t piece : {150, 1, 7, 33}) {
-      KvCache cache(layout_of(shape, DType::kBF16), device, kPlenty);
-      const Tensor out = sequence.feed_all(cache, cache.create(), piece);
-      EXPECT_EQ(2 * cache.bytes(), f32.bytes());
-      EXPECT_LE(test::relative_error(test::to_double(out), wanted.out), 1e-6);
-      if (!first.defined()) first = out;
-      EXPECT_TRUE(test::same_bits(first, out));
-    }
   }
 }
 

@@ -18,7 +18,8 @@ TileSource tiles_of_rows(const Tensor& k_TKC, const Tensor& v_TKC) {
   const float* v = v_TKC.data<float>();
   const int64_t K = k_TKC.dim(1);
   const int64_t C = k_TKC.dim(2);
-  return [=, &kernel](const AttentionBlock& block, int64_t kv_head, int64_t first, float* scratch) {
+  return [=, &kernel](const AttentionBlock& block, int64_t kv_head, int64_t first, int64_t,
+                      float* scratch) {
     const int64_t key = std::max(first, block.first_key);
     const int64_t count = std::min(first + kKeyTile, block.last_query() + 1) - key;
     const int64_t at = (block.row + key - block.first_query) * K * C + kv_head * C;

@@ -36,12 +36,14 @@ struct Unit {
 // What one thread needs for one unit at a time.
 struct Workplace {
   std::vector<const float*> q;
+  std::vector<const uint16_t*> q_bf16;
   std::vector<int64_t> last;
   std::vector<float*> y;
   std::vector<float> total;
   float* state = nullptr;
   float* part = nullptr;
   float* tile = nullptr;
+  uint16_t* rounded = nullptr;  // [rows, C] queries, if the kernel multiplies them in bf16
 };
 
 class ForwardPass {
@@ -66,8 +68,10 @@ class ForwardPass {
   int64_t state_floats(int64_t rows) const {
     return (rows * (rows_.head_size + kSumLanes + 1) + 15) / 16 * 16;
   }
+  bool rounds() const { return kernel_.bf16_products && rows_.k_format == KvFormat::kBF16; }
   int64_t workplace_floats() const {
-    return 2 * state_floats(most_rows_) + 2 * rows_.head_size * kKeyTile;
+    const int64_t rounded_floats = rounds() ? most_rows_ * rows_.head_size / 2 : 0;
+    return 2 * state_floats(most_rows_) + 2 * rows_.head_size * kKeyTile + rounded_floats;
   }
   QueryRows state_at(float* memory, const Unit& unit, const Workplace& place) const;
   void load_queries(const Unit& unit, Workplace& place) const;
@@ -140,12 +144,14 @@ std::vector<Workplace> ForwardPass::make_workplaces(int64_t members, float* memo
   const auto rows = static_cast<size_t>(most_rows_);
   for (Workplace& place : places) {
     place.q.resize(rows);
+    place.q_bf16.resize(rows);
     place.last.resize(rows);
     place.y.resize(rows);
     place.total.resize(rows);
     place.state = memory;
     place.part = place.state + state_floats(most_rows_);
     place.tile = place.part + state_floats(most_rows_);
+    place.rounded = reinterpret_cast<uint16_t*>(place.tile + 2 * rows_.head_size * kKeyTile);
     memory += workplace_floats();
   }
   return places;
@@ -155,6 +161,7 @@ QueryRows ForwardPass::state_at(float* memory, const Unit& unit, const Workplace
   QueryRows state;
   state.count = unit.queries * rows_.group();
   state.q = place.q.data();
+  state.q_bf16 = place.q_bf16.data();
   state.last = place.last.data();
   state.out = memory;
   state.sum = state.out + state.count * rows_.head_size;
@@ -173,6 +180,10 @@ void ForwardPass::load_queries(const Unit& unit, Workplace& place) const {
       place.q[i] = rows_.q_THC + head * rows_.head_size;
       place.y[i] = rows_.out_THC + head * rows_.head_size;
       place.last[i] = unit.block->last_key(unit.first_position() + query);
+      if (!rounds()) continue;
+      uint16_t* rounded = place.rounded + static_cast<int64_t>(i) * rows_.head_size;
+      kernel_.round(place.q[i], rows_.head_size, rounded);
+      place.q_bf16[i] = rounded;
     }
   }
 }
@@ -189,12 +200,13 @@ void ForwardPass::attend_range(const Unit& unit, int64_t range, const QueryRows&
     QueryRows rows = state;
     rows.count -= skipped;
     rows.q += skipped;
+    rows.q_bf16 += skipped;
     rows.last += skipped;
     rows.out += skipped * rows_.head_size;
     rows.sum += skipped * kSumLanes;
     rows.max += skipped;
-    kernel_.attend(rows, source_(*unit.block, unit.kv_head, first, tile), rows_.head_size,
-                   rows_.scale);
+    kernel_.attend(rows, source_(*unit.block, unit.kv_head, first, rows.count, tile),
+                   rows_.head_size, rows_.scale);
   }
 }
 

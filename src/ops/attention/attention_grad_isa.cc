@@ -67,8 +67,8 @@ int64_t grad_rows(const GradRows& rows, int64_t row, const GradTile& tile, int64
   if (most <= tile.begin) return 0;
 
   const int64_t vectors = (most + kLanes - 1) / kLanes;
-  score_rows<R>(rows.q + row, tile.k, C, vectors, p);
-  score_rows<R>(rows.dout + row, tile.v_transposed, C, vectors, ds);
+  score_rows<R>(rows.q + row, F32Keys{tile.k}, C, vectors, p);
+  score_rows<R>(rows.dout + row, F32Keys{tile.v_transposed}, C, vectors, ds);
   for (int r = 0; r < R; ++r) {
     float* p_r = p + r * kKeyTile;
     float* ds_r = ds + r * kKeyTile;
@@ -82,7 +82,7 @@ int64_t grad_rows(const GradRows& rows, int64_t row, const GradTile& tile, int64
   }
   Array<float, R> factor;
   for (int r = 0; r < R; ++r) factor[r] = 1.0f;
-  weigh_rows<R>(ds + tile.begin, tile.k_rows, tile.k_stride, most - tile.begin, factor,
+  weigh_rows<R>(ds + tile.begin, F32Values{tile.k_rows, tile.k_stride}, most - tile.begin, factor,
                 rows.dq + row, C);
   return most;
 }

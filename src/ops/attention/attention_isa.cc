@@ -2,6 +2,7 @@
 // 2023, "FlashAttention-2"). A row's arithmetic depends on nothing but the row and the tile
 // (docs/decisions/0008).
 
+#include "ops/attention/attention_formats.h"
 #include "ops/attention/attention_kernel.h"
 #include "ops/attention/attention_tile.h"
 #include "simd/vec.h"
@@ -29,14 +30,8 @@ void transpose(const float* rows, int64_t stride, int64_t begin, int64_t count, 
   }
 }
 
-void widen(const uint16_t* in, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; i += kLanes) store(out + i, simd::CORRAL_ISA::load_bf16(in + i));
-}
-
-void narrow(const float* in, int64_t n, uint16_t* out) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    simd::CORRAL_ISA::store(out + i, simd::CORRAL_ISA::to_bf16(load(in + i)));
-  }
+void round(const float* in, int64_t n, uint16_t* out) {
+  for (int64_t i = 0; i < n; i += kLanes) store(out + i, simd::CORRAL_ISA::to_bf16(load(in + i)));
 }
 
 void clear(const QueryRows& rows, int64_t C) {
@@ -90,6 +85,53 @@ void masked_softmax(const QueryRows& rows, int64_t row, int64_t n, const KeyTile
   }
 }
 
+/// Raw scores of R rows with the first `vectors` vectors of the tile's keys.
+template <int R>
+void score(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_t C, int64_t vectors,
+           float* s) {
+  const float* const* q = rows.q + row;
+  switch (tile.k_format) {
+    case KvFormat::kF32:
+      return score_rows<R>(q, F32Keys{static_cast<const float*>(tile.k)}, C, vectors, s);
+    case KvFormat::kBF16: {
+      const auto* k = static_cast<const uint16_t*>(tile.k);
+#if defined(__AVX512BF16__)
+      return score_pairs<R>(rows.q_bf16 + row, k, C, vectors, s);
+#else
+      return score_rows<R>(q, Bf16Keys{k}, C, vectors, s);
+#endif
+    }
+    case KvFormat::kQ8_0:
+      return score_rows<R>(q, Q8Keys(tile.k, C), C, vectors, s);
+    case KvFormat::kQ4_0:
+      return score_rows<R>(q, Q4Keys(tile.k, C), C, vectors, s);
+  }
+}
+
+/// y = y * factor + weights . values for the tile's keys [tile.begin, end).
+template <int R>
+void weigh(const float* weights, const KeyTile& tile, int64_t end, const float* factor,
+           float* const* y, int64_t C) {
+  switch (tile.v_format) {
+    case KvFormat::kF32:
+      return weigh_rows<R>(weights + tile.begin,
+                           F32Values{static_cast<const float*>(tile.v), tile.v_stride},
+                           end - tile.begin, factor, y, C);
+    case KvFormat::kBF16: {
+      const auto* v = static_cast<const uint16_t*>(tile.v);
+#if defined(__AVX512BF16__)
+      return weigh_pairs<R>(weights, v, end, factor, y, C);
+#else
+      return weigh_rows<R>(weights, Bf16Values{v, C}, end, factor, y, C);
+#endif
+    }
+    case KvFormat::kQ8_0:
+      return weigh_rows<R>(weights, Q8Values(tile.v, C), end, factor, y, C);
+    case KvFormat::kQ4_0:
+      return weigh_rows<R>(weights, Q4Values(tile.v, C), end, factor, y, C);
+  }
+}
+
 template <int R>
 void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_t C, float scale,
                  float* s) {
@@ -104,7 +146,7 @@ void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_
   if (most <= tile.begin) return;
 
   const int64_t vectors = (most + kLanes - 1) / kLanes;
-  score_rows<R>(rows.q + row, tile.k, C, vectors, s);
+  score<R>(rows, row, tile, C, vectors, s);
 
   constexpr int kPadded = (R + kLanes - 1) / kLanes * kLanes;
   alignas(64) Array<float, kPadded> factor = {};
@@ -130,7 +172,7 @@ void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_
     store(sum, fma(load(sum), broadcast(factor[r]), total[r]));
     y[r] = rows.out + (row + r) * C;
   }
-  weigh_rows<R>(s + tile.begin, tile.v, tile.v_stride, most - tile.begin, factor, y, C);
+  weigh<R>(s, tile, most, factor, y, C);
 }
 
 void attend(const QueryRows& rows, const KeyTile& tile, int64_t C, float scale) {
@@ -186,9 +228,15 @@ void finish(const QueryRows& rows, int64_t C, float* const* y, float* total) {
   }
 }
 
+#if defined(__AVX512BF16__)
+constexpr bool kBf16Products = true;
+#else
+constexpr bool kBf16Products = false;
+#endif
+
 }  // namespace
 
 extern const AttentionKernel kAttention;
-const AttentionKernel kAttention = {transpose, widen, narrow, clear, attend, merge, finish};
+const AttentionKernel kAttention = {transpose, kBf16Products, round, clear, attend, merge, finish};
 
 }  // namespace corral::ops::CORRAL_ISA

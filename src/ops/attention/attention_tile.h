@@ -88,9 +88,31 @@ inline F32 exp_of_negative(F32 x) {
   return x < -87.3f ? F32{} : p * power;
 }
 
-/// s[r, 64] = x[r] . k[:, 64] for the first `vectors` vectors of keys, R rows of x.
-template <int R, int V>
-inline void score_tile(const float* const* x, const float* k, int64_t C, float* s) {
+/// Keys [C, kKeyTile] in f32, for score_rows(). Other readers (attention_formats.h) widen while
+/// they read, to the same floats that a widened tile holds.
+struct F32Keys {
+  static constexpr int kStep = 1;                      // channels that one read brings
+  static constexpr int64_t kBlock = int64_t{1} << 30;  // channels that share scales
+  template <int R>
+  static constexpr int kVectors = kTileVectors;  // that fit in the registers beside R rows
+
+  template <int V>
+  void open(int64_t, int64_t, Array<F32, V>&) const {}
+  /// Channel c (and those behind it, up to kStep) of V vectors of keys from key `key` on.
+  template <int V>
+  void read(int64_t c, int64_t key, const Array<F32, V>&, Registers<kStep, V>& keys) const {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      keys[0][v] = simd::CORRAL_ISA::load(k + c * kKeyTile + key + v * kLanes);
+    }
+  }
+
+  const float* k;
+};
+
+/// s[r, key..] = x[r] . keys for V vectors of keys from `key` on, R rows of x.
+template <int R, int V, class Keys>
+inline void score_tile(const float* const* x, const Keys& keys, int64_t key, int64_t C, float* s) {
   Array<const float*, R> row;
   Registers<R, V> sum;
 #pragma GCC unroll 8
@@ -99,47 +121,81 @@ inline void score_tile(const float* const* x, const float* k, int64_t C, float* 
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[r][v] = F32{};
   }
-  for (int64_t c = 0; c < C; ++c) {
-    Array<F32, V> keys;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) keys[v] = simd::CORRAL_ISA::load(k + c * kKeyTile + v * kLanes);
+  for (int64_t block = 0; block < C; block += Keys::kBlock) {
+    Array<F32, V> scale;
+    keys.template open<V>(block, key, scale);
+    const int64_t end = C - block < Keys::kBlock ? C : block + Keys::kBlock;
+    for (int64_t c = block; c < end; c += Keys::kStep) {
+      Registers<Keys::kStep, V> channels;
+      keys.template read<V>(c, key, scale, channels);
+#pragma GCC unroll 2
+      for (int step = 0; step < Keys::kStep; ++step) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const F32 channel = broadcast(row[r][c]);
+        for (int r = 0; r < R; ++r) {
+          const F32 channel = broadcast(row[r][c + step]);
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        sum[r][v] = simd::CORRAL_ISA::fma(channel, keys[v], sum[r][v]);
+          for (int v = 0; v < V; ++v) {
+            sum[r][v] = simd::CORRAL_ISA::fma(channel, channels[step][v], sum[r][v]);
+          }
+        }
       }
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) simd::CORRAL_ISA::store(s + r * kKeyTile + v * kLanes, sum[r][v]);
+    for (int v = 0; v < V; ++v) {
+      simd::CORRAL_ISA::store(s + r * kKeyTile + key + v * kLanes, sum[r][v]);
+    }
   }
 }
 
-template <int R>
-inline void score_rows(const float* const* x, const float* k, int64_t C, int64_t vectors,
-                       float* s) {
+/// Calls tile.operator()<V>(vector) for pieces of at most kMost (4, 2 or 1) vectors, in order.
+template <int kMost, class Tile>
+inline void in_pieces(int64_t vectors, const Tile& tile) {
   int64_t v = 0;
-  for (; v + kTileVectors <= vectors; v += kTileVectors) {
-    score_tile<R, kTileVectors>(x, k + v * kLanes, C, s + v * kLanes);
-  }
-  k += v * kLanes;
-  s += v * kLanes;
+  for (; v + kMost <= vectors; v += kMost) tile.template operator()<kMost>(v);
   const int64_t left = vectors - v;
-  if (left == 1) score_tile<R, 1>(x, k, C, s);
-  if constexpr (kTileVectors > 2) {
-    if (left == 2) score_tile<R, 2>(x, k, C, s);
-    if (left == 3) score_tile<R, 3>(x, k, C, s);
+  if constexpr (kMost > 1) {
+    if (left == 1) tile.template operator()<1>(v);
+  }
+  if constexpr (kMost > 2) {
+    if (left == 2) tile.template operator()<2>(v);
+    if (left == 3) tile.template operator()<3>(v);
   }
 }
 
-/// y[r] = y[r] * factor[r] + sum over keys j of w[r, j] * rows[j], V vectors wide. n keys.
-template <int R, int V>
-inline void weigh_tile(const float* w, const float* rows, int64_t stride, int64_t n,
-                       const float* factor, float* const* y, int64_t column) {
+/// Scores of the first `vectors` vectors of keys.
+template <int R, class Keys>
+inline void score_rows(const float* const* x, const Keys& keys, int64_t C, int64_t vectors,
+                       float* s) {
+  in_pieces<Keys::template kVectors<R>>(
+      vectors, [&]<int V>(int64_t v) { score_tile<R, V>(x, keys, v * kLanes, C, s); });
+}
+
+/// Values, rows of C floats `stride` apart, for weigh_rows().
+struct F32Values {
+  static constexpr int kStep = 1;  // keys that one read brings
+  template <int R>
+  static constexpr int kVectors = kTileVectors;
+
+  /// V vectors of channels from `column` on of key j (and those behind it, up to kStep).
+  template <int V>
+  void read(int64_t j, int64_t column, Registers<kStep, V>& value) const {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      value[0][v] = simd::CORRAL_ISA::load(rows + j * stride + column + v * kLanes);
+    }
+  }
+
+  const float* rows;
+  int64_t stride;
+};
+
+/// y[r] = y[r] * factor[r] + sum over keys j of w[r, j] * values[j], V vectors wide. n keys.
+template <int R, int V, class Values>
+inline void weigh_tile(const float* w, const Values& values, int64_t n, const float* factor,
+                       float* const* y, int64_t column) {
   Registers<R, V> sum;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -148,17 +204,18 @@ inline void weigh_tile(const float* w, const float* rows, int64_t stride, int64_
       sum[r][v] = simd::CORRAL_ISA::load(y[r] + column + v * kLanes) * broadcast(factor[r]);
     }
   }
-  const float* at = rows + column;
-  for (int64_t j = 0; j < n; ++j, at += stride) {
-    Array<F32, V> value;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) value[v] = simd::CORRAL_ISA::load(at + v * kLanes);
+  for (int64_t j = 0; j < n; j += Values::kStep) {
+    Registers<Values::kStep, V> value;
+    values.template read<V>(j, column, value);
+#pragma GCC unroll 2
+    for (int step = 0; step < Values::kStep; ++step) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const F32 weight = broadcast(w[r * kKeyTile + j]);
+      for (int r = 0; r < R; ++r) {
+        const F32 weight = broadcast(w[r * kKeyTile + j + step]);
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        sum[r][v] = simd::CORRAL_ISA::fma(weight, value[v], sum[r][v]);
+        for (int v = 0; v < V; ++v) {
+          sum[r][v] = simd::CORRAL_ISA::fma(weight, value[step][v], sum[r][v]);
+        }
       }
     }
   }
@@ -171,21 +228,13 @@ inline void weigh_tile(const float* w, const float* rows, int64_t stride, int64_
   }
 }
 
-/// w[R, kKeyTile], already at the first key; rows: n rows of C floats.
-template <int R>
-inline void weigh_rows(const float* w, const float* rows, int64_t stride, int64_t n,
-                       const float* factor, float* const* y, int64_t C) {
-  const int64_t vectors = C / kLanes;
-  int64_t v = 0;
-  for (; v + kTileVectors <= vectors; v += kTileVectors) {
-    weigh_tile<R, kTileVectors>(w, rows, stride, n, factor, y, v * kLanes);
-  }
-  const int64_t left = vectors - v;
-  if (left == 1) weigh_tile<R, 1>(w, rows, stride, n, factor, y, v * kLanes);
-  if constexpr (kTileVectors > 2) {
-    if (left == 2) weigh_tile<R, 2>(w, rows, stride, n, factor, y, v * kLanes);
-    if (left == 3) weigh_tile<R, 3>(w, rows, stride, n, factor, y, v * kLanes);
-  }
+/// w[R, kKeyTile], already at the first key; n keys, and behind them weights of zero up to a whole
+/// step.
+template <int R, class Values>
+inline void weigh_rows(const float* w, const Values& values, int64_t n, const float* factor,
+                       float* const* y, int64_t C) {
+  in_pieces<Values::template kVectors<R>>(
+      C / kLanes, [&]<int V>(int64_t v) { weigh_tile<R, V>(w, values, n, factor, y, v * kLanes); });
 }
 
 /// How many of a tile's keys a row sees: those up to position `last`.

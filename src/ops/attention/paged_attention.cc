@@ -12,10 +12,18 @@ static_assert(kKeyTile == kv::kTileTokens, "attention reads the cache's tiles");
 
 // Rows that are worth another thread.
 constexpr int64_t kGrain = 64;
+// Rows from which on a tile in fewer bits is widened once instead of by each pass over it.
+constexpr int64_t kWidenRows = 12;
 
 const AttentionKernel& kernel_of(const Tensor& x) {
   return simd::choose(x.device()->isa(), portable::kAttention, avx2::kAttention,
                       avx512::kAttention);
+}
+
+const KvTileKernel& tile_kernel_of(const Tensor& x, KvFormat format) {
+  const auto i = static_cast<size_t>(format);
+  return simd::choose(x.device()->isa(), portable::kKvTiles[i], avx2::kKvTiles[i],
+                      avx512::kKvTiles[i]);
 }
 
 // The pages of each block's sequence; all that the block reads and writes is there.
@@ -34,26 +42,18 @@ std::vector<kv::KvSequenceView> views_of(const kv::KvLayerView& layer,
   return views;
 }
 
-// Copies one key and one value into column and row `i` of a tile.
-void store_f32(const float* k, const float* v, int64_t C, int64_t i, std::byte* k_tile,
-               std::byte* v_tile) {
-  auto* to_k = reinterpret_cast<float*>(k_tile) + i;
-  auto* to_v = reinterpret_cast<float*>(v_tile) + i * C;
-  for (int64_t c = 0; c < C; ++c) to_k[c * kKeyTile] = k[c];
-  std::copy_n(v, C, to_v);
+KvFormat format_of(DType type) {
+  if (type == DType::kBF16) return KvFormat::kBF16;
+  if (type == DType::kQ8_0) return KvFormat::kQ8_0;
+  if (type == DType::kQ4_0) return KvFormat::kQ4_0;
+  return KvFormat::kF32;
 }
 
-void store_bf16(const AttentionKernel& kernel, const float* k, const float* v, int64_t C, int64_t i,
-                std::byte* k_tile, std::byte* v_tile) {
-  auto* to_k = reinterpret_cast<uint16_t*>(k_tile) + i;
-  for (int64_t c = 0; c < C; ++c) to_k[c * kKeyTile] = f32_to_bf16(k[c]);
-  kernel.narrow(v, C, reinterpret_cast<uint16_t*>(v_tile) + i * C);
-}
-
-void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, DType dtype,
+void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, kv::KvTypes types,
                  const std::vector<AttentionBlock>& blocks,
                  const std::vector<kv::KvSequenceView>& views) {
-  const AttentionKernel& kernel = kernel_of(k_TKC);
+  const auto store_key = tile_kernel_of(k_TKC, format_of(types.k)).store_key;
+  const auto store_value = tile_kernel_of(k_TKC, format_of(types.v)).store_value;
   const int64_t K = k_TKC.dim(1);
   const int64_t C = k_TKC.dim(2);
   const float* from_k = k_TKC.data<float>();
@@ -67,40 +67,48 @@ void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, DType dtype,
             const int64_t query = block.first_query + i / K;
             const int64_t position = block.chunk_start + query;
             const int64_t at = (block.row * K + i) * C;
-            std::byte* k_tile = view.k_tile(position, i % K);
-            std::byte* v_tile = view.v_tile(position, i % K);
-            if (dtype == DType::kF32) {
-              store_f32(from_k + at, from_v + at, C, query % kKeyTile, k_tile, v_tile);
-            } else {
-              store_bf16(kernel, from_k + at, from_v + at, C, query % kKeyTile, k_tile, v_tile);
-            }
+            store_key(from_k + at, C, query % kKeyTile, view.k_tile(position, i % K));
+            store_value(from_v + at, C, query % kKeyTile, view.v_tile(position, i % K));
           }
         });
   }
 }
 
-TileSource tiles_of_pages(const Tensor& k_TKC, DType dtype,
+TileSource tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types,
                           const std::vector<AttentionBlock>& blocks,
                           const std::vector<kv::KvSequenceView>& views) {
   const int64_t C = k_TKC.dim(2);
-  const AttentionKernel& kernel = kernel_of(k_TKC);
-  return [=, &kernel, &blocks, &views](const AttentionBlock& block, int64_t kv_head, int64_t first,
-                                       float* scratch) {
+  const KvFormat k_format = format_of(types.k);
+  const KvFormat v_format = format_of(types.v);
+  const bool products = kernel_of(k_TKC).bf16_products;
+  const auto widened = [products](KvFormat format) {
+    return format != KvFormat::kF32 && !(products && format == KvFormat::kBF16);
+  };
+  const bool k_widened = widened(k_format);
+  const bool v_widened = widened(v_format);
+  const auto load_keys = tile_kernel_of(k_TKC, k_format).load_keys;
+  const auto load_values = tile_kernel_of(k_TKC, v_format).load_values;
+  return [=, &blocks, &views](const AttentionBlock& block, int64_t kv_head, int64_t first,
+                              int64_t rows, float* scratch) {
     const kv::KvSequenceView& view = views[static_cast<size_t>(&block - blocks.data())];
     const int64_t position = block.chunk_start + first;
-    KeyTile tile = {.v_stride = C, .first = first};
-    const std::byte* k = view.k_tile(position, kv_head);
-    const std::byte* v = view.v_tile(position, kv_head);
-    if (dtype == DType::kF32) {
-      tile.k = reinterpret_cast<const float*>(k);
-      tile.v = reinterpret_cast<const float*>(v);
-      return tile;
+    KeyTile tile = {.k = view.k_tile(position, kv_head),
+                    .v = view.v_tile(position, kv_head),
+                    .k_format = k_format,
+                    .v_format = v_format,
+                    .v_stride = C,
+                    .first = first};
+    if (rows < kWidenRows) return tile;
+    if (k_widened) {
+      load_keys(tile.k, C, scratch);
+      tile.k = scratch;
+      tile.k_format = KvFormat::kF32;
     }
-    const int64_t n = C * kKeyTile;
-    kernel.widen(reinterpret_cast<const uint16_t*>(k), n, scratch);
-    kernel.widen(reinterpret_cast<const uint16_t*>(v), n, scratch + n);
-    tile.k = scratch;
-    tile.v = scratch + n;
+    if (v_widened) {
+      load_values(tile.v, C, scratch + C * kKeyTile);
+      tile.v = scratch + C * kKeyTile;
+      tile.v_format = KvFormat::kF32;
+    }
     return tile;
   };
 }
@@ -127,13 +135,13 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
   if (autograd::recording({q_THC, k_TKC, v_TKC})) {
     throw NotSupported("paged_attention: has no gradient, use attention() to train");
   }
-  const DType dtype = layer.layout().dtype;
+  const kv::KvTypes types = layer.layout().types;
   const std::vector<AttentionBlock> blocks =
       attention_blocks("paged_attention", batch, span, q_THC.dim(0), true);
   const std::vector<kv::KvSequenceView> views = views_of(layer, blocks);
   const Tensor q = pad_heads(q_THC);
   const Tensor k = pad_heads(k_TKC);
-  write_pages(k, pad_heads(v_TKC), dtype, blocks, views);
+  write_pages(k, pad_heads(v_TKC), types, blocks, views);
 
   Tensor out_THC = empty_like(q);
   const AttentionRows rows = {.q_THC = q.data<float>(),
@@ -142,8 +150,9 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
                               .heads = q.dim(1),
                               .kv_heads = k.dim(1),
                               .head_size = k.dim(2),
-                              .scale = scale};
-  attend_blocks(q.device(), rows, blocks, tiles_of_pages(k, dtype, blocks, views));
+                              .scale = scale,
+                              .k_format = format_of(types.k)};
+  attend_blocks(q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
   return unpad_heads(out_THC, q_THC.dim(2));
 }
 

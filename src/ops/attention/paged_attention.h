@@ -12,8 +12,8 @@ namespace corral::ops {
 /// each row attends to what the pages hold of its sequence, from span.first_visible(its position)
 /// to itself. Shapes, scale and order of arithmetic are those of attention(); with f32 pages a row
 /// has the bits that attention() over the whole sequence gives it, however the sequence was cut
-/// into batches and whatever else is in them. With bf16 pages keys and values are rounded, and the
-/// same holds between all cuts (docs/decisions/0008).
+/// into batches and whatever else is in them. In pages of other types keys and values are rounded,
+/// and the same holds between all cuts (docs/decisions/0008, 0016).
 ///
 /// The batch was prepared by the cache and is not yet committed. Not differentiable: throws
 /// NotSupported when the inputs are on the tape. Throws UsageError when pages are missing, when
