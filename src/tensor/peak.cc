@@ -1,13 +1,13 @@
-#include "train/peak.h"
+#include "tensor/peak.h"
 
 #include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "simd/isa.h"
-#include "train/peak_kernel.h"
+#include "tensor/peak_kernel.h"
 
-namespace corral::train {
+namespace corral {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -18,10 +18,12 @@ constexpr int64_t kRounds = 20000;
 
 }  // namespace
 
-double measure_peak_flops(Device& device, quant::Precision precision) {
+double measure_peak(Device& device, Arithmetic arithmetic) {
   const PeakKernels& kernels =
       simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak);
-  const PeakKernel kernel = precision == quant::Precision::kBF16 ? kernels.bf16 : kernels.f32;
+  const PeakKernel kernel = arithmetic == Arithmetic::kBF16   ? kernels.bf16
+                            : arithmetic == Arithmetic::kInt8 ? kernels.int8
+                                                              : kernels.f32;
   double best = 0;
   for (int sample = 0; sample < kSamples; ++sample) {
     std::vector<double> operations(static_cast<size_t>(device.threads().size()));
@@ -42,4 +44,4 @@ double measure_peak_flops(Device& device, quant::Precision precision) {
   return best;
 }
 
-}  // namespace corral::train
+}  // namespace corral

@@ -1,13 +1,19 @@
 #pragma once
 
-#include "quant/linear_weight.h"
 #include "tensor/device.h"
 
-namespace corral::train {
+namespace corral {
 
-/// Floating-point operations a second that all threads of the device reach together with nothing
-/// but multiply-adds on registers: what `utilisation` is a share of. Takes about 60 ms. Where the
-/// instruction set has no bf16 products, their peak is that of f32.
-double measure_peak_flops(Device& device, quant::Precision precision);
+/// What multiplies and adds.
+enum class Arithmetic : uint8_t {
+  kF32,
+  kBF16,  // pairs of bf16, summed in f32
+  kInt8,  // bytes, summed in 32 bits
+};
 
-}  // namespace corral::train
+/// Operations a second that all threads of the device reach together with nothing but multiply-adds
+/// on registers: the ceiling of which speeds are a share. Takes about 60 ms. Where the instruction
+/// set has no bf16 products, their peak is that of f32; the portable set has none for bytes either.
+double measure_peak(Device& device, Arithmetic arithmetic);
+
+}  // namespace corral

@@ -1,7 +1,7 @@
 #include "simd/vec.h"
-#include "train/peak_kernel.h"
+#include "tensor/peak_kernel.h"
 
-namespace corral::train::CORRAL_ISA {
+namespace corral::CORRAL_ISA {
 namespace {
 
 using simd::CORRAL_ISA::F32;
@@ -49,9 +49,47 @@ double bf16(int64_t rounds, float* sink) {
 constexpr PeakKernel bf16 = f32;
 #endif
 
+#if defined(__AVX512F__)
+double int8(int64_t rounds, float* sink) {
+  __m512i sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_epi32(c);
+  const __m512i a = _mm512_set1_epi32(static_cast<int32_t>(sink[0]));
+  const __m512i b = _mm512_set1_epi32(static_cast<int32_t>(sink[1] * 1000));
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbusd_epi32(sums[c], a, b);
+  }
+  __m512i total = sums[0];
+  for (int c = 1; c < kChains; ++c) total = _mm512_add_epi32(total, sums[c]);
+  int32_t lanes[kLanes];
+  std::memcpy(lanes, &total, sizeof(total));
+  sink[2] = static_cast<float>(lanes[0]);
+  return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+#elif defined(__AVX2__)
+// Products of bytes are summed in pairs to 16 bits, these in pairs to 32.
+double int8(int64_t rounds, float* sink) {
+  __m256i sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm256_set1_epi32(c);
+  const __m256i a = _mm256_set1_epi32(static_cast<int32_t>(sink[0]));
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) {
+      const __m256i pairs = _mm256_maddubs_epi16(a, sums[c]);
+      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(pairs, ones));
+    }
+  }
+  __m256i total = _mm256_setzero_si256();
+  for (int c = 0; c < kChains; ++c) total = _mm256_add_epi32(total, sums[c]);
+  sink[2] = static_cast<float>(_mm256_extract_epi32(total, 0));
+  return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+#else
+constexpr PeakKernel int8 = f32;
+#endif
+
 }  // namespace
 
 extern const PeakKernels kPeak;
-const PeakKernels kPeak = {f32, bf16};
+const PeakKernels kPeak = {f32, bf16, int8};
 
-}  // namespace corral::train::CORRAL_ISA
+}  // namespace corral::CORRAL_ISA

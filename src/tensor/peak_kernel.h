@@ -2,15 +2,16 @@
 
 #include <cstdint>
 
-namespace corral::train {
+namespace corral {
 
-/// Runs `rounds` rounds of independent multiply-adds on registers and returns the floating-point
-/// operations done; `sink` keeps the compiler from dropping them.
+/// Runs `rounds` rounds of independent multiply-adds on registers and returns the operations done;
+/// `sink` (three floats) keeps the compiler from dropping them.
 using PeakKernel = double (*)(int64_t rounds, float* sink);
 
 struct PeakKernels {
   PeakKernel f32;
   PeakKernel bf16;  // the same as f32 where the instruction set has no bf16 products
+  PeakKernel int8;  // the same as f32 in the portable set
 };
 
 namespace portable {
@@ -23,4 +24,4 @@ namespace avx512 {
 extern const PeakKernels kPeak;
 }
 
-}  // namespace corral::train
+}  // namespace corral

@@ -9,8 +9,8 @@
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "tensor/peak.h"
 #include "train/clip.h"
-#include "train/peak.h"
 #include "train/schedule.h"
 #include "train/step.h"
 
@@ -86,7 +86,9 @@ Trainer::Trainer(const Recipe& recipe, const TrainerOptions& options)
       optimizer_(optimized(model_, recipe.optimizer), recipe.optimizer.adamw),
       balance_(model_.layers(), recipe.balance_coefficient),
       report_(flops_per_token(prepared_.config),
-              measure_peak_flops(*options.device, recipe.precision)) {
+              measure_peak(*options.device, recipe.precision == quant::Precision::kBF16
+                                                ? Arithmetic::kBF16
+                                                : Arithmetic::kF32)) {
   state_.identity = prepared_.identity;
   if (resumed_) resume_from(*resumed_);
   const data::PackOptions packing{recipe_.batch.sequence_tokens, recipe_.batch.restart_positions};

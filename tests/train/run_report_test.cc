@@ -11,7 +11,6 @@
 #include "support/temp_dir.h"
 #include "tensor/device.h"
 #include "train/metrics_log.h"
-#include "train/peak.h"
 
 namespace corral::train {
 namespace {
@@ -87,19 +86,6 @@ TEST(MetricsLog, DropsWhatIsBehindTheCheckpoint) {
   EXPECT_EQ(text.str(), "{\"step\":1}\n{\"step\":3}\n");
   EXPECT_EQ(MetricsLog(path, 1'000'000).size_bytes(), static_cast<int64_t>(text.str().size()));
   EXPECT_THROW(MetricsLog(dir.path() / "no/metrics.jsonl", 0), IoError);
-}
-
-TEST(MeasurePeakFlops, GrowsWithBf16ProductsWhereThereAreAny) {
-  const DevicePtr device = Device::cpu({.threads = 1});
-  EXPECT_GT(measure_peak_flops(*device, quant::Precision::kF32), 1e8);
-  if (device->isa() != simd::Isa::kAvx512) return;
-  // Other programs may take the processor away in either measurement, but not in all of them.
-  double ratio = 0;
-  for (int attempt = 0; attempt < 20 && ratio < 1.2; ++attempt) {
-    const double f32 = measure_peak_flops(*device, quant::Precision::kF32);
-    ratio = measure_peak_flops(*device, quant::Precision::kBF16) / f32;
-  }
-  EXPECT_GE(ratio, 1.2);
 }
 
 }  // namespace
