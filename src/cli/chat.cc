@@ -12,6 +12,7 @@
 #include "cli/image_options.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
+#include "cli/speculation_options.h"
 #include "engine/image_prompt.h"
 #include "engine/session.h"
 
@@ -45,6 +46,7 @@ struct ChatOptions {
   std::string model;
   GenerationOptions generation;
   ImageOptions images;
+  SpeculationOptions speculation;
   std::string quantize;
   MachineOptions machine;
 };
@@ -56,7 +58,9 @@ class Chat {
         loaded_(load_model(options.model, options.machine.device(), options.quantize,
                            options.images.mmproj())),
         format_(loaded_.need_tokenizer()),
-        session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation)),
+        session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation), 512,
+                 options.generation.kv_types()),
+        speculation_(options.speculation.make(loaded_, forward_options(options.generation))),
         generate_(options.generation.generate()),
         pictures_(loaded_, options.generation.precision(), options.images.most()),
         system_(options.generation.system) {
@@ -97,10 +101,12 @@ class Chat {
     next_.push_back({text::ContentItem::Kind::kText, message});
     messages_.push_back({.role = "user", .content = std::exchange(next_, {})});
     const auto prompt = engine::chat_prompt(format_, messages_, pictures_.shown());
-    const engine::Answer answer = session_.generate(prompt, generate_, [&](std::string_view part) {
+    const auto show = [&](std::string_view part) {
       io_.out << part << std::flush;
       return !interrupt_.requested();
-    });
+    };
+    const engine::Answer answer =
+        session_.generate(prompt, generate_, show, speculation_.speculator.get());
     interrupt_.clear();
     io_.out << '\n' << std::flush;
     // Each answer of a conversation draws its own random numbers.
@@ -166,6 +172,7 @@ class Chat {
   model::LoadedModel loaded_;
   text::ChatFormat format_;
   engine::Session session_;
+  Speculation speculation_;
   engine::GenerateOptions generate_;
   Pictures pictures_;
   std::vector<text::ContentItem> next_;  // pictures that wait for the next message
@@ -180,6 +187,7 @@ void add_chat_command(CLI::App& app, Io& io) {
   CLI::App* command = app.add_subcommand("chat", "talk with a model in the terminal");
   command->add_option("model", options->model, kModelHelp)->required();
   options->generation.add_to(*command);
+  options->speculation.add_to(*command);
   options->images.add_to(*command);
   add_quantize(*command, options->quantize);
   options->machine.add_to(*command);

@@ -31,7 +31,8 @@ void MachineOptions::add_to(CLI::App& command) {
   command
       .add_option("-t,--threads", threads_, "threads to compute with (default: one a processor)")
       ->check(CLI::Range(1, kMaxThreads));
-  command.add_option("--cpu-isa", isa_, "portable, avx2 or avx512 (default: the best there is)");
+  command.add_option("--isa,--cpu-isa", isa_,
+                     "portable, avx2 or avx512 (default: the best there is)");
 }
 
 DevicePtr MachineOptions::device() const {
@@ -39,6 +40,22 @@ DevicePtr MachineOptions::device() const {
   if (threads_ > 0) options.threads = threads_;
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
   return Device::cpu(options);
+}
+
+void KvTypeOptions::add_to(CLI::App& command) {
+  command.add_option("--kv-type", both_,
+                     "what the cache stores: f32 (default), bf16, q8_0 or q4_0, for keys and "
+                     "values or, as K,V, for each");
+  command.add_option("--kv-type-k", k_, "the same, for keys alone");
+  command.add_option("--kv-type-v", v_, "the same, for values alone");
+}
+
+kv::KvTypes KvTypeOptions::types() const {
+  kv::KvTypes types;
+  if (!both_.empty()) types = kv::parse_kv_types(both_);
+  if (!k_.empty()) types.k = kv::parse_kv_type(k_);
+  if (!v_.empty()) types.v = kv::parse_kv_type(v_);
+  return types;
 }
 
 std::vector<ListedModel> listed_models() {

@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "cli/io.h"
+#include "kv/kv_types.h"
 #include "model/loaded_model.h"
 #include "quant/linear_weight.h"
 
 namespace corral::cli {
 
-/// --threads and --cpu-isa, which every command that computes takes.
+/// --threads and --isa, which every command that computes takes.
 class MachineOptions {
  public:
   void add_to(CLI::App& command);
@@ -21,6 +22,20 @@ class MachineOptions {
  private:
   int threads_ = 0;  // 0: all processors
   std::string isa_;  // empty: the best
+};
+
+/// --kv-type, --kv-type-k and --kv-type-v: what the KV cache stores.
+class KvTypeOptions {
+ public:
+  void add_to(CLI::App& command);
+  /// f32 for what was not given.
+  kv::KvTypes types() const;
+  bool given() const { return !both_.empty() || !k_.empty() || !v_.empty(); }
+
+ private:
+  std::string both_;
+  std::string k_;
+  std::string v_;
 };
 
 /// A model that `corral list` shows: a file or folder of the models folder.

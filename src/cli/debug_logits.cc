@@ -23,6 +23,7 @@ struct LogitsOptions {
   int64_t piece = 0;  // 0: the whole sequence at once, without a cache
   std::string mmproj;
   std::string precision = "f32";
+  KvTypeOptions kv_types;
   MachineOptions machine;
 };
 
@@ -194,13 +195,14 @@ class LogitsRun {
           model.hidden(engine::prompt_batch(prompt, identities, begin, end, sequence), options),
           options);
     };
-    if (options_.piece == 0) return run(0, total, -1);
-    kv::KvCache cache(model.kv_layout(), device_);
+    if (options_.piece == 0 && !options_.kv_types.given()) return run(0, total, -1);
+    const int64_t piece = options_.piece > 0 ? options_.piece : total;
+    kv::KvCache cache(model.kv_layout(options_.kv_types.types()), device_);
     options.cache = &cache;
     const int64_t sequence = cache.create();
     Rows logits;
-    for (int64_t begin = 0; begin < total; begin += options_.piece) {
-      logits.add(run(begin, std::min(begin + options_.piece, total), sequence));
+    for (int64_t begin = 0; begin < total; begin += piece) {
+      logits.add(run(begin, std::min(begin + piece, total), sequence));
     }
     return logits.tensor(device_);
   }
@@ -214,7 +216,7 @@ class LogitsRun {
       throw CorruptFile(str(options_.cases, ": a greedy entry has no output"));
     }
     engine::Session session(loaded_.model, nullptr, forward_,
-                            options_.piece > 0 ? options_.piece : 512);
+                            options_.piece > 0 ? options_.piece : 512, options_.kv_types.types());
     engine::GenerateOptions generate;
     generate.sampling.temperature = 0;
     generate.max_tokens = static_cast<int64_t>(entry["output"].size());
@@ -269,6 +271,7 @@ void add_debug_logits(CLI::App& debug, Io& io) {
   command->add_option("--mmproj", options->mmproj,
                       "image projector file of a GGUF model (default: the one beside it)");
   add_precision(*command, options->precision);
+  options->kv_types.add_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Example:\n  corral debug logits model.gguf --cases cases.json --out logits.safetensors");

@@ -2,8 +2,6 @@
 
 #include <chrono>
 
-#include "cli/common.h"
-
 namespace corral::cli {
 
 void GenerationOptions::add_to(CLI::App& command) {
@@ -36,6 +34,7 @@ void GenerationOptions::add_to(CLI::App& command) {
   command.add_option("--stop", options_.stop, "text that ends the answer; may be given again");
   command.add_option("--system", system, "system prompt of a chat");
   add_precision(command, precision_);
+  kv_types_.add_to(command);
 }
 
 engine::GenerateOptions GenerationOptions::generate() const {

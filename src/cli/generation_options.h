@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/common.h"
 #include "engine/session.h"
 #include "quant/linear_weight.h"
 
@@ -16,6 +17,7 @@ class GenerationOptions {
   /// A seed that was not given is drawn from the clock, once.
   engine::GenerateOptions generate() const;
   quant::Precision precision() const;
+  kv::KvTypes kv_types() const { return kv_types_.types(); }
 
   std::string system;  // system prompt of a chat; empty: none
 
@@ -23,6 +25,7 @@ class GenerationOptions {
   engine::GenerateOptions options_;
   std::optional<uint64_t> seed_;
   std::string precision_ = "f32";
+  KvTypeOptions kv_types_;
 };
 
 }  // namespace corral::cli

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <iomanip>
 #include <map>
 #include <memory>
@@ -22,6 +23,8 @@ struct InfoOptions {
   std::vector<int64_t> contexts = {8192, 131072, 1048576, 10485760};
   bool json = false;
 };
+
+constexpr std::array kKvTypes = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
 
 // What is known of a model: from its files, or of a preset from arithmetic alone.
 struct Subject {
@@ -99,9 +102,11 @@ OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
                           {"fp8", model::coded_bytes(subject.config, model::ExpertCoding::kFp8)},
                           {"int4", model::coded_bytes(subject.config, model::ExpertCoding::kInt4)}};
   for (const int64_t context : options.contexts) {
-    json["kv_cache"].push_back({{"context", context},
-                                {"f32_bytes", model::kv_cache_bytes(subject.config, context, 4)},
-                                {"bf16_bytes", model::kv_cache_bytes(subject.config, context, 2)}});
+    OrderedJson bytes = {{"context", context}};
+    for (const DType type : kKvTypes) {
+      bytes[str(type, "_bytes")] = model::kv_cache_bytes(subject.config, context, {type, type});
+    }
+    json["kv_cache"].push_back(std::move(bytes));
   }
   json["config"] = OrderedJson::parse(model::config_json(subject.config));
   return json;
@@ -134,11 +139,15 @@ void print(std::ostream& out, const Subject& subject, const InfoOptions& options
         << bytes(model::ExpertCoding::kFp8) << " with --quantize fp8, "
         << bytes(model::ExpertCoding::kInt4) << " with --quantize int4\n";
   }
-  out << "keys and values at\n";
+  out << "keys and values at" << std::right;
+  for (const DType type : kKvTypes) out << std::setw(type == kKvTypes.front() ? 14 : 13) << type;
+  out << '\n';
   for (const int64_t context : options.contexts) {
-    out << "  " << std::right << std::setw(10) << context << " tokens  " << std::setw(12)
-        << gibibytes(model::kv_cache_bytes(c, context, 4)) << " in f32, " << std::setw(12)
-        << gibibytes(model::kv_cache_bytes(c, context, 2)) << " in bf16\n";
+    out << "  " << std::setw(10) << context << " tokens";
+    for (const DType type : kKvTypes) {
+      out << std::setw(13) << gibibytes(model::kv_cache_bytes(c, context, {type, type}));
+    }
+    out << '\n';
   }
 }
 

@@ -24,6 +24,7 @@ struct PerplexityOptions {
   int64_t max_tokens = 0;  // 0: all
   bool json = false;
   std::string precision = "f32";
+  KvTypeOptions kv_types;
   std::string quantize;
   MachineOptions machine;
 };
@@ -42,10 +43,10 @@ struct Totals {
 /// Positions whose logits are in memory at once.
 constexpr int64_t kLogitRows = 64;
 
-/// Both models' distributions after each token of the batch.
-void compare(const model::TextModel& model, const model::TextModel& reference,
-             const kv::Batch& batch, const model::ForwardOptions& forward, Divergence& divergence) {
-  const Tensor hidden_TD = model.hidden(batch, forward);
+/// The distributions of `hidden_TD` and those of the reference after each token of the batch.
+void compare(const model::TextModel& model, const Tensor& hidden_TD,
+             const model::TextModel& reference, const kv::Batch& batch,
+             const model::ForwardOptions& forward, Divergence& divergence) {
   const Tensor expected_TD = reference.hidden(batch, forward);
   const int64_t T = hidden_TD.dim(0);
   for (int64_t begin = 0; begin < T; begin += kLogitRows) {
@@ -54,6 +55,16 @@ void compare(const model::TextModel& model, const model::TextModel& reference,
         ops::linear(expected_TD.rows(begin, end), reference.weights().readout, forward.precision),
         ops::linear(hidden_TD.rows(begin, end), model.weights().readout, forward.precision));
   }
+}
+
+/// Hidden states of a whole window: through a cache of its own when its types were asked for.
+Tensor hidden_of(const model::TextModel& model, kv::Batch batch, model::ForwardOptions forward,
+                 const KvTypeOptions& kv_types) {
+  if (!kv_types.given()) return model.hidden(batch, forward);
+  kv::KvCache cache(model.kv_layout(kv_types.types()), model.device());
+  forward.cache = &cache;
+  batch.segments.front().sequence = cache.create();
+  return model.hidden(batch, forward);
 }
 
 // Adds one document, cut into windows of at most `context` tokens that each start afresh.
@@ -69,11 +80,14 @@ void score(const model::TextModel& model, const model::TextModel* reference,
     const auto count = static_cast<size_t>(length);
     kv::Batch batch;
     batch.append(tokens.subspan(first, count), 0);
-    const auto nll_T = ops::token_nll(model.hidden(batch, forward), model.weights().readout,
+    const Tensor hidden_TD = hidden_of(model, batch, forward, options.kv_types);
+    const auto nll_T = ops::token_nll(hidden_TD, model.weights().readout,
                                       tokens.subspan(first + 1, count), forward.precision);
     for (const float nll : nll_T) totals.nll += static_cast<double>(nll);
     totals.tokens += length;
-    if (reference != nullptr) compare(model, *reference, batch, forward, totals.divergence);
+    if (reference != nullptr) {
+      compare(model, hidden_TD, *reference, batch, forward, totals.divergence);
+    }
   }
 }
 
@@ -158,6 +172,7 @@ void add_perplexity_command(CLI::App& app, Io& io) {
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--json", options->json, "one JSON object");
   add_precision(*command, options->precision);
+  options->kv_types.add_to(*command);
   add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer(

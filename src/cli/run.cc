@@ -8,6 +8,7 @@
 #include "cli/generation_options.h"
 #include "cli/image_options.h"
 #include "cli/interrupt.h"
+#include "cli/speculation_options.h"
 #include "engine/image_prompt.h"
 #include "engine/session.h"
 
@@ -21,6 +22,7 @@ struct RunOptions {
   bool json = false;
   GenerationOptions generation;
   ImageOptions images;
+  SpeculationOptions speculation;
   std::string quantize;
   MachineOptions machine;
 };
@@ -29,7 +31,7 @@ std::string read_all(std::istream& in) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-nlohmann::ordered_json answer_json(const engine::Answer& answer) {
+nlohmann::ordered_json answer_json(const engine::Answer& answer, bool speculated) {
   const auto tokens = static_cast<double>(answer.tokens.size());
   nlohmann::ordered_json json;
   json["text"] = answer.text;
@@ -40,6 +42,11 @@ nlohmann::ordered_json answer_json(const engine::Answer& answer) {
       {"prefill_seconds", answer.prefill_seconds},
       {"decode_seconds", answer.decode_seconds},
       {"decode_tps", answer.decode_seconds > 0 ? tokens / answer.decode_seconds : 0}};
+  if (speculated) {
+    json["speculation"] = {{"steps", answer.speculation.steps},
+                           {"drafted", answer.speculation.drafted},
+                           {"accepted", answer.speculation.accepted}};
+  }
   return json;
 }
 
@@ -74,15 +81,18 @@ void run_model(const RunOptions& options, Io& io) {
   const engine::Prompt tokens = make_prompt(options, loaded, prompt);
   model::ForwardOptions forward;
   forward.precision = options.generation.precision();
-  engine::Session session(loaded.model, loaded.tokenizer, forward);
+  engine::Session session(loaded.model, loaded.tokenizer, forward, 512,
+                          options.generation.kv_types());
+  const Speculation speculation = options.speculation.make(loaded, forward);
   const Interrupt interrupt;
   const auto show = [&](std::string_view part) {
     if (!options.json) io.out << part << std::flush;
     return !interrupt.requested();
   };
-  const engine::Answer answer = session.generate(tokens, options.generation.generate(), show);
+  const engine::Answer answer =
+      session.generate(tokens, options.generation.generate(), show, speculation.speculator.get());
   if (options.json) {
-    io.out << answer_json(answer).dump() << '\n';
+    io.out << answer_json(answer, options.speculation.given()).dump() << '\n';
   } else {
     io.out << '\n';
   }
@@ -100,6 +110,7 @@ void add_run_command(CLI::App& app, Io& io) {
                     "the prompt is a user's message, answered in chat format");
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
+  options->speculation.add_to(*command);
   options->images.add_to(*command);
   options->images.add_video_to(*command);
   add_quantize(*command, options->quantize);
@@ -108,6 +119,7 @@ void add_run_command(CLI::App& app, Io& io) {
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
       "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
+      "  corral run scout.gguf --chat --lookup -p - < edit_this_file.txt\n"
       "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"\n"
       "  corral run scout.gguf --chat --video clip.mp4 --frames 6 -p \"What happens?\"");
   command->callback([options, &io] { run_model(*options, io); });

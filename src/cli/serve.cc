@@ -18,6 +18,7 @@ struct ServeOptions {
   engine::SchedulerOptions engine;
   MachineOptions machine;
   std::string precision = "f32";
+  KvTypeOptions kv_types;
   double kv_gib = 1;
   double max_body_mib = 8;
   double read_timeout_s = 30;
@@ -36,6 +37,7 @@ void serve_model(ServeOptions& options, Io& io) {
   const auto loaded = model::load_model(resolve_model(options.model), options.machine.device());
   const auto tokenizer = loaded.need_tokenizer();
   options.engine.precision = parse_precision(options.precision);
+  options.engine.kv_types = options.kv_types.types();
   options.engine.kv_bytes = static_cast<int64_t>(options.kv_gib * 1024 * kMiB);
   options.engine.prefix_cache = !options.no_prefix_cache;
   engine::Engine engine(loaded.model, tokenizer, options.engine);
@@ -128,6 +130,7 @@ void add_serve_command(CLI::App& app, Io& io) {
   command->add_flag("--quiet", options->quiet, "no line for each request");
   add_limits(*command, *options);
   add_precision(*command, options->precision);
+  options->kv_types.add_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"

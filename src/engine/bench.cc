@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "base/random.h"
+#include "engine/bench_limits.h"
+#include "engine/session.h"
 #include "kv/kv_cache.h"
-#include "model/layer_spec.h"
 
 namespace corral::engine {
 namespace {
@@ -31,62 +34,124 @@ std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size, uint64_t s
   return tokens;
 }
 
-int64_t stack_bytes(const quant::LinearWeight& w, int64_t used) {
-  return bytes_of(w.data.dtype(), used * w.out_features * w.in_features);
-}
-
-int64_t mlp_bytes(const model::MlpWeights& mlp, int64_t used) {
-  return stack_bytes(mlp.gate, used) + stack_bytes(mlp.up, used) + stack_bytes(mlp.down, used);
-}
-
-// A sequence that is fed and thrown away.
+// Sequences that are fed the same tokens and thrown away.
 class Run {
  public:
-  Run(const model::TextModel& model, const BenchOptions& options)
-      : model_(model), cache_(model.kv_layout(), model.device()) {
+  Run(const model::TextModel& model, const BenchOptions& options, int64_t sequences)
+      : model_(model), cache_(model.kv_layout(options.kv_types), model.device()) {
     forward_.cache = &cache_;
     forward_.precision = options.precision;
-    sequence_ = cache_.create();
+    for (int64_t i = 0; i < sequences; ++i) sequences_.push_back(cache_.create());
   }
 
-  // Feeds tokens in pieces; logits of the last one only.
-  void feed(std::span<const int32_t> tokens, int64_t piece) {
+  // Feeds tokens to the first sequence, in pieces, and gives its state to the others.
+  void prefill(std::span<const int32_t> tokens, int64_t piece) {
     for (size_t begin = 0; begin < tokens.size();) {
       const size_t length = std::min(static_cast<size_t>(piece), tokens.size() - begin);
       kv::Batch batch;
-      batch.append(tokens.subspan(begin, length), position_, sequence_);
-      const Tensor hidden_TD = model_.hidden(batch, forward_);
-      model_.logits(hidden_TD.rows(hidden_TD.dim(0) - 1, hidden_TD.dim(0)), forward_);
+      batch.append(tokens.subspan(begin, length), position_, sequences_.front());
+      forward(batch);
       position_ += static_cast<int64_t>(length);
       begin += length;
     }
+    for (size_t i = 1; i < sequences_.size(); ++i) {
+      cache_.release(sequences_[i]);
+      sequences_[i] = cache_.fork(sequences_.front());
+    }
+  }
+
+  // One step: the next token of each sequence.
+  void decode(std::span<const int32_t> tokens) {
+    kv::Batch batch;
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      batch.append(tokens.subspan(i, 1), position_, sequences_[i]);
+    }
+    forward(batch);
+    ++position_;
   }
 
  private:
+  // Logits of the last token of each segment, as somebody who samples would ask for.
+  void forward(const kv::Batch& batch) {
+    const Tensor hidden_TD = model_.hidden(batch, forward_);
+    const int64_t wanted = static_cast<int64_t>(batch.segments.size());
+    model_.logits(hidden_TD.rows(hidden_TD.dim(0) - wanted, hidden_TD.dim(0)), forward_);
+  }
+
   const model::TextModel& model_;
   kv::KvCache cache_;
   model::ForwardOptions forward_;
-  int64_t sequence_;
+  std::vector<int64_t> sequences_;
   int64_t position_ = 0;
 };
 
 double prefill_tps(const model::TextModel& model, const BenchOptions& options) {
   const auto tokens = random_tokens(options.prompt_tokens, model.config().vocab_size, 1);
-  Run run(model, options);
+  Run run(model, options, 1);
   const auto start = Clock::now();
-  run.feed(tokens, options.piece_tokens);
+  run.prefill(tokens, options.piece_tokens);
   return static_cast<double>(options.prompt_tokens) / seconds_since(start);
 }
 
 double decode_tps(const model::TextModel& model, const BenchOptions& options) {
-  const auto tokens =
-      random_tokens(options.depth_tokens + options.generated_tokens, model.config().vocab_size, 2);
-  Run run(model, options);
+  const int64_t decoded = options.generated_tokens * options.sequences;
+  const auto tokens = random_tokens(options.depth_tokens + decoded, model.config().vocab_size, 2);
+  Run run(model, options, options.sequences);
   const auto depth = static_cast<size_t>(options.depth_tokens);
-  run.feed(std::span(tokens).first(depth), options.piece_tokens);
+  run.prefill(std::span(tokens).first(depth), options.piece_tokens);
   const auto start = Clock::now();
-  run.feed(std::span(tokens).subspan(depth), 1);
-  return static_cast<double>(options.generated_tokens) / seconds_since(start);
+  const auto step = static_cast<size_t>(options.sequences);
+  for (size_t at = depth; at < tokens.size(); at += step) {
+    run.decode(std::span(tokens).subspan(at, step));
+  }
+  return static_cast<double>(decoded) / seconds_since(start);
+}
+
+// The end of the text, decoded as if the model chose it.
+Answer decode_text(Session& session, const BenchOptions& options, Speculator* speculator) {
+  const auto decoded =
+      std::min(static_cast<size_t>(options.generated_tokens), options.text.size() - 1);
+  const auto prompt = std::span(options.text).first(options.text.size() - decoded);
+  GenerateOptions generate;
+  generate.sampling.temperature = 0;
+  generate.max_tokens = static_cast<int64_t>(decoded);
+  generate.forced.assign(options.text.end() - static_cast<ptrdiff_t>(decoded), options.text.end());
+  return session.generate(prompt, generate, nullptr, speculator);
+}
+
+double tps_of(const Answer& answer) {
+  return static_cast<double>(answer.tokens.size()) / answer.decode_seconds;
+}
+
+void bench_text(Session& session, const BenchOptions& options, bool counted, BenchResult& result) {
+  const auto speculator = options.make_speculator ? options.make_speculator() : nullptr;
+  const Answer plain = decode_text(session, options, nullptr);
+  if (counted) result.text_plain_tps.all.push_back(tps_of(plain));
+  if (speculator == nullptr) return;
+  const Answer guessed = decode_text(session, options, speculator.get());
+  if (!counted) return;
+  result.text_speculative_tps.all.push_back(tps_of(guessed));
+  result.speculation.steps += guessed.speculation.steps;
+  result.speculation.drafted += guessed.speculation.drafted;
+  result.speculation.accepted += guessed.speculation.accepted;
+}
+
+// The bounds of what was measured.
+void add_limits(const model::TextModel& model, const BenchOptions& options, BenchResult& result) {
+  result.weight_bytes_per_token = weight_bytes_per_step(model);
+  const double read = result.read_gb_per_s.median() * 1e9;
+  // The bytes of a step: weights once, keys and values of each sequence halfway through the run.
+  const int64_t position = options.depth_tokens + options.generated_tokens / 2;
+  const int64_t step_bytes =
+      weight_bytes_per_step(model, options.sequences) +
+      options.sequences * kv_bytes_per_token(model.config(), position, options.kv_types);
+  result.decode_limit_tps =
+      read * static_cast<double>(options.sequences) / static_cast<double>(step_bytes);
+  if (options.prompt_tokens == 0) return;
+  result.prefill_limit_tps =
+      static_cast<double>(options.prompt_tokens) /
+      seconds_at_peak(*model.device(), prompt_work(model, options.prompt_tokens, options.precision,
+                                                   options.kv_types));
 }
 
 }  // namespace
@@ -101,23 +166,13 @@ double Samples::median() const {
 double Samples::min() const { return all.empty() ? 0 : *std::min_element(all.begin(), all.end()); }
 double Samples::max() const { return all.empty() ? 0 : *std::max_element(all.begin(), all.end()); }
 
-int64_t weight_bytes_per_token(const model::TextModel& model) {
-  const model::TextWeights& weights = model.weights();
-  int64_t bytes = stack_bytes(weights.readout, 1) + weights.final_norm.size_bytes() +
-                  weights.embedding.size_bytes() / weights.embedding.dim(0);
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const model::LayerWeights& layer = weights.layers[i];
-    bytes += layer.attention_norm.size_bytes() + layer.mlp_norm.size_bytes();
-    bytes += stack_bytes(layer.attention.q, 1) + stack_bytes(layer.attention.k, 1) +
-             stack_bytes(layer.attention.v, 1) + stack_bytes(layer.attention.o, 1);
-    if (layer.dense) {
-      bytes += mlp_bytes(*layer.dense, 1);
-    } else {
-      bytes += stack_bytes(layer.moe->router, 1) + mlp_bytes(layer.moe->shared, 1) +
-               mlp_bytes(layer.moe->experts, model.layers()[i].experts_per_token);
-    }
-  }
-  return bytes;
+double Samples::deviation() const {
+  if (all.size() < 2) return 0;
+  const auto n = static_cast<double>(all.size());
+  const double mean = std::accumulate(all.begin(), all.end(), 0.0) / n;
+  double squares = 0;
+  for (const double x : all) squares += (x - mean) * (x - mean);
+  return std::sqrt(squares / (n - 1));
 }
 
 double measure_read_bandwidth(Device& device) {
@@ -142,18 +197,25 @@ double measure_read_bandwidth(Device& device) {
 BenchResult bench(const model::TextModel& model, const BenchOptions& options,
                   const std::function<void(int64_t run)>& on_run) {
   BenchResult result;
-  result.weight_bytes_per_token = weight_bytes_per_token(model);
+  model::ForwardOptions forward;
+  forward.precision = options.precision;
+  Session session(model, nullptr, forward, options.piece_tokens, options.kv_types);
   for (int64_t run = 0; run <= options.repetitions; ++run) {
     const double bandwidth = measure_read_bandwidth(*model.device());
     const double prefill = options.prompt_tokens > 0 ? prefill_tps(model, options) : 0;
     const double decode = options.generated_tokens > 0 ? decode_tps(model, options) : 0;
-    if (run > 0) {  // the first one warms caches and allocator
+    const bool counted = run > 0;  // the first one warms caches and allocator
+    if (options.text.size() > 1 && options.generated_tokens > 0) {
+      bench_text(session, options, counted, result);
+    }
+    if (counted) {
       result.read_gb_per_s.all.push_back(bandwidth);
       if (options.prompt_tokens > 0) result.prefill_tps.all.push_back(prefill);
       if (options.generated_tokens > 0) result.decode_tps.all.push_back(decode);
     }
     if (on_run) on_run(run);
   }
+  add_limits(model, options, result);
   return result;
 }
 

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
+#include "engine/speculation/speculator.h"
 #include "model/text_model.h"
 
 namespace corral::engine {
@@ -13,9 +15,17 @@ struct BenchOptions {
   int64_t prompt_tokens = 512;
   int64_t generated_tokens = 64;
   int64_t depth_tokens = 0;  // in the cache before decoding starts
+  int64_t sequences = 1;     // decoded together, a token of each in every step
   int64_t repetitions = 5;   // after one that is not counted
   int64_t piece_tokens = 512;
+  kv::KvTypes kv_types = {};
   quant::Precision precision = quant::Precision::kF32;
+
+  /// A text whose last generated_tokens are decoded as if the model chose them, plainly and with
+  /// what make_speculator() returns: how much does guessing bring on such text? Empty: not
+  /// measured.
+  std::vector<int32_t> text = {};
+  std::function<std::unique_ptr<Speculator>()> make_speculator = nullptr;
 };
 
 /// Samples of one speed.
@@ -24,18 +34,23 @@ struct Samples {
   double median() const;
   double min() const;
   double max() const;
+  /// Standard deviation; 0 of fewer than two.
+  double deviation() const;
 };
 
 struct BenchResult {
   Samples prefill_tps;
-  Samples decode_tps;
+  Samples decode_tps;                  // of all sequences together
   int64_t weight_bytes_per_token = 0;  // that one decoded token has to read
   Samples read_gb_per_s;               // memory bandwidth, measured before and between the runs
-};
+  /// The most that this machine can do: see engine/bench_limits.h.
+  double prefill_limit_tps = 0;
+  double decode_limit_tps = 0;
 
-/// Weight bytes that decoding one token must touch: everything but the embedding table and the
-/// experts that were not chosen.
-int64_t weight_bytes_per_token(const model::TextModel& model);
+  Samples text_plain_tps;
+  Samples text_speculative_tps;
+  SpeculationStats speculation;  // of all counted runs
+};
 
 /// Bandwidth of reading a buffer much larger than the caches with all threads, in GB/s (1e9 bytes).
 double measure_read_bandwidth(Device& device);

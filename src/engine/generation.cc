@@ -45,7 +45,9 @@ bool Generation::is_stop(int32_t token) const {
 Step Generation::next(std::span<const float> logits_V, std::span<const int32_t> context) {
   Step step;
   const MaskPtr mask = matcher_ ? matcher_->mask() : nullptr;
-  step.token = sampler_.sample(logits_V, context, mask.get());
+  step.token = tokens_.size() < options_.forced.size()
+                   ? options_.forced[tokens_.size()]
+                   : sampler_.sample(logits_V, context, mask.get());
   if (options_.logprobs) step.logprobs = token_logprobs(logits_V, step.token, *options_.logprobs);
   if (is_stop(step.token)) {
     step.is_stop_token = true;

@@ -40,6 +40,7 @@ struct GenerateOptions {
   // What the answer has to follow, for the same vocabulary; null: nothing. A constrained answer
   // ends where the grammar does, with or without a stop token: ignore_stop_tokens has no effect.
   std::shared_ptr<Constraint> constraint;
+  std::vector<int32_t> forced;  // take these instead of choosing: how fast is a given text?
 };
 
 /// What one more token brought.
@@ -67,6 +68,9 @@ class Generation {
   void end(FinishReason reason);
 
   bool done() const { return reason_.has_value(); }
+  const Sampler& sampler() const { return sampler_; }
+  /// Tokens that the answer may still have.
+  int64_t room() const { return options_.max_tokens - static_cast<int64_t>(tokens_.size()); }
   /// Only when done().
   FinishReason reason() const { return *reason_; }
   /// The answer so far, without the stop token.

@@ -45,6 +45,14 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(op
   options_.check();
 }
 
+// Without the working memory, which is as long as the vocabulary.
+Sampler Sampler::fork() const {
+  Sampler copy(options_);
+  copy.drawn_ = drawn_;
+  copy.chosen_ = chosen_;
+  return copy;
+}
+
 int32_t greedy_token(std::span<const float> logits_V) {
   // The greatest of every kLanes-th logit: so compilers compare many at once.
   constexpr size_t kLanes = 32;

@@ -48,6 +48,9 @@ class Sampler {
   int32_t sample(std::span<const float> logits_V, std::span<const int32_t> context,
                  const TokenMask* mask = nullptr);
 
+  /// Another sampler that will choose as this one does from here on.
+  Sampler fork() const;
+
  private:
   int32_t choose(std::span<const float> logits_V, std::span<const int32_t> context,
                  const TokenMask* mask);

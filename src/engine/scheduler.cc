@@ -52,7 +52,7 @@ Scheduler::Scheduler(const model::TextModel& model,
     : model_(model),
       tokenizer_(std::move(tokenizer)),
       options_(options),
-      cache_(model.kv_layout(), model.device(), options.kv_bytes),
+      cache_(model.kv_layout(options.kv_types), model.device(), options.kv_bytes),
       context_tokens_(model.config().max_position_embeddings),
       budget_(options.step_tokens, options.step_seconds) {
   options.check();

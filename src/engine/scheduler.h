@@ -20,12 +20,13 @@ namespace corral::engine {
 
 struct SchedulerOptions {
   int64_t kv_bytes = int64_t{1} << 30;  // for keys and values of all sequences and the prefix cache
-  int64_t context_tokens = 0;           // longest prompt with answer; 0: the model's
-  int64_t max_running = 64;             // answers that grow at the same time
-  int64_t max_waiting = 256;            // requests
-  int64_t max_choices = 16;             // of one request
-  int64_t step_tokens = 512;            // most rows of one pass through the model
-  double step_seconds = 0.25;           // what a step with others' prompts should not much exceed
+  kv::KvTypes kv_types = {};
+  int64_t context_tokens = 0;  // longest prompt with answer; 0: the model's
+  int64_t max_running = 64;    // answers that grow at the same time
+  int64_t max_waiting = 256;   // requests
+  int64_t max_choices = 16;    // of one request
+  int64_t step_tokens = 512;   // most rows of one pass through the model
+  double step_seconds = 0.25;  // what a step with others' prompts should not much exceed
   bool prefix_cache = true;
   quant::Precision precision = quant::Precision::kF32;
 

@@ -19,12 +19,12 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 Session::Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-                 const model::ForwardOptions& options, int64_t piece_tokens)
+                 const model::ForwardOptions& options, int64_t piece_tokens, kv::KvTypes kv_types)
     : model_(model),
       tokenizer_(std::move(tokenizer)),
       options_(options),
       piece_tokens_(piece_tokens),
-      cache_(model.kv_layout(), model.device()),
+      cache_(model.kv_layout(kv_types), model.device()),
       sequence_(cache_.create()) {
   if (piece_tokens < 1)
     throw UsageError(str("piece of ", piece_tokens, " tokens, needs at least 1"));
@@ -45,12 +45,7 @@ Tensor Session::feed(const Prompt& prompt, std::span<const uint64_t> identities)
     last_D = hidden_TD.rows(hidden_TD.dim(0) - 1, hidden_TD.dim(0));
     begin = end;
   }
-  return logits_of(last_D);
-}
-
-Tensor Session::logits_of(const Tensor& hidden_D) const {
-  const Tensor logits = model_.logits(hidden_D, options_);
-  return logits.view({logits.numel()});
+  return model_.logits(last_D, options_).view({model_.config().vocab_size});
 }
 
 // Leaves in the cache a prefix of the prompt shorter than all of it: the last token is always fed,
@@ -80,42 +75,90 @@ Tensor Session::prefill(const Prompt& prompt) {
   return feed(prompt, identities);
 }
 
-Tensor Session::decode(int32_t token) {
-  const autograd::NoGrad no_grad;
-  kv::Batch batch;
-  batch.append(std::span<const int32_t>(&token, 1), static_cast<int64_t>(tokens_.size()),
-               sequence_);
-  const Tensor hidden_TD = model_.hidden(batch, options_);
+void Session::append(int32_t token) {
   tokens_.push_back(token);
   identities_.push_back(static_cast<uint32_t>(token));
-  return logits_of(hidden_TD);
+}
+
+Tensor Session::decode(int32_t token) {
+  return feed_draft(token, {}).view({model_.config().vocab_size});
+}
+
+// Appends a token, and feeds a draft behind it that is not part of tokens() yet: its logits follow
+// those of the token, [1 + draft, V].
+Tensor Session::feed_draft(int32_t token, const Draft& draft) {
+  const autograd::NoGrad no_grad;
+  std::vector<int32_t> fed = {token};
+  fed.insert(fed.end(), draft.tokens.begin(), draft.tokens.end());
+  kv::Batch batch;
+  batch.append(fed, static_cast<int64_t>(tokens_.size()), sequence_);
+  const Tensor hidden_TD = model_.hidden(batch, options_);
+  append(token);
+  return model_.logits(hidden_TD, options_);
+}
+
+// No longer than the answer may become, and than the cache can take back.
+Draft Session::draft_after(int32_t token, const Generation& generation,
+                           Speculator& speculator) const {
+  std::vector<int32_t> context = tokens_;
+  context.push_back(token);
+  const int64_t room = std::min(generation.room(), cache_.revocable(sequence_)) - 1;
+  return speculator.draft(context, room, generation.sampler());
 }
 
 Answer Session::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
-                         const std::function<bool(std::string_view)>& on_text) {
-  return generate(Prompt{.tokens = {prompt.begin(), prompt.end()}}, options, on_text);
+                         const std::function<bool(std::string_view)>& on_text,
+                         Speculator* speculator) {
+  return generate(Prompt{.tokens = {prompt.begin(), prompt.end()}}, options, on_text, speculator);
 }
 
 Answer Session::generate(const Prompt& prompt, const GenerateOptions& options,
-                         const std::function<bool(std::string_view)>& on_text) {
+                         const std::function<bool(std::string_view)>& on_text,
+                         Speculator* speculator) {
   Generation generation(tokenizer_, options);
   Answer answer;
   answer.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
 
   auto start = Clock::now();
-  Tensor logits = prefill(prompt);
+  Tensor logits_NV = prefill(prompt);
   answer.cached_tokens = reused_;
   answer.prefill_seconds = seconds_since(start);
   start = Clock::now();
+  const auto V = static_cast<size_t>(model_.config().vocab_size);
+  const SpeculationStats before = speculator != nullptr ? speculator->stats() : SpeculationStats{};
+  Draft draft;
+  bool decoding = false;  // the logits are the prompt's
   while (!generation.done()) {
-    const Step step = generation.next(logits.values<float>(), tokens_);
-    answer.text += step.text;
-    if (!step.text.empty() && on_text != nullptr && !on_text(step.text)) {
-      generation.end(FinishReason::kCancelled);
+    // The model's choices, as long as the draft says the same.
+    size_t accepted = 0;
+    int32_t token = -1;
+    while (true) {
+      const Step step =
+          generation.next(logits_NV.values<float>().subspan(accepted * V, V), tokens_);
+      answer.text += step.text;
+      if (!step.text.empty() && on_text != nullptr && !on_text(step.text)) {
+        generation.end(FinishReason::kCancelled);
+      }
+      token = step.token;
+      if (generation.done() || accepted == draft.tokens.size() || draft.tokens[accepted] != token) {
+        break;
+      }
+      append(token);
+      ++accepted;
     }
-    if (!generation.done()) logits = decode(step.token);
+    if (accepted < draft.tokens.size()) {
+      cache_.truncate(sequence_, static_cast<int64_t>(tokens_.size()));
+    }
+    if (speculator != nullptr && decoding) {
+      speculator->record(draft, static_cast<int64_t>(accepted));
+    }
+    if (generation.done()) break;
+    decoding = true;
+    if (speculator != nullptr) draft = draft_after(token, generation, *speculator);
+    logits_NV = feed_draft(token, draft);
   }
   answer.decode_seconds = seconds_since(start);
+  if (speculator != nullptr) answer.speculation = speculator->stats() - before;
   answer.tokens = generation.tokens();
   answer.stop_token = generation.stop_token();
   answer.reason = generation.reason();

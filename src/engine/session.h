@@ -10,6 +10,7 @@
 
 #include "engine/generation.h"
 #include "engine/prompt.h"
+#include "engine/speculation/speculator.h"
 #include "kv/kv_cache.h"
 #include "model/text_model.h"
 #include "text/tokenizer.h"
@@ -25,6 +26,7 @@ struct Answer {
   int64_t cached_tokens = 0;  // of the prompt, found in the cache
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  SpeculationStats speculation;
 };
 
 /// One conversation with a model: a sequence in a KV cache of its own. What the cache already holds
@@ -32,9 +34,10 @@ struct Answer {
 class Session {
  public:
   /// tokenizer may be null if only tokens are asked for. piece_tokens: most tokens of a prompt fed
-  /// at once; the result does not depend on it.
+  /// at once; the result does not depend on it. kv_types: what the cache stores.
   Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-          const model::ForwardOptions& options = {}, int64_t piece_tokens = 512);
+          const model::ForwardOptions& options = {}, int64_t piece_tokens = 512,
+          kv::KvTypes kv_types = {});
 
   /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last,
   /// [V]. Reuses the longest prefix that the cache can still restore.
@@ -44,11 +47,14 @@ class Session {
   Tensor decode(int32_t token);
 
   /// Answers the prompt. on_text receives whole characters as they become certain (never part of a
-  /// stop string) and returns false to cancel.
+  /// stop string) and returns false to cancel. With a speculator the answer is the same, and comes
+  /// sooner where drafts are right.
   Answer generate(std::span<const int32_t> prompt, const GenerateOptions& options,
-                  const std::function<bool(std::string_view)>& on_text = nullptr);
+                  const std::function<bool(std::string_view)>& on_text = nullptr,
+                  Speculator* speculator = nullptr);
   Answer generate(const Prompt& prompt, const GenerateOptions& options,
-                  const std::function<bool(std::string_view)>& on_text = nullptr);
+                  const std::function<bool(std::string_view)>& on_text = nullptr,
+                  Speculator* speculator = nullptr);
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
   /// Tokens of the last prefill() that were found in the cache.
@@ -56,7 +62,9 @@ class Session {
 
  private:
   Tensor feed(const Prompt& prompt, std::span<const uint64_t> identities);
-  Tensor logits_of(const Tensor& hidden_D) const;
+  Tensor feed_draft(int32_t token, const Draft& draft);
+  Draft draft_after(int32_t token, const Generation& generation, Speculator& speculator) const;
+  void append(int32_t token);
   void rewind(std::span<const uint64_t> identities);
 
   const model::TextModel& model_;

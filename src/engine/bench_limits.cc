@@ -1,0 +1,114 @@
+#include "engine/bench_limits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "model/layer_spec.h"
+#include "tensor/peak.h"
+
+namespace corral::engine {
+namespace {
+
+int64_t matrix_bytes(const quant::LinearWeight& w) {
+  const int64_t codes = w.out_features * w.in_features;
+  if (w.coding == quant::Coding::kNone) return bytes_of(w.data.dtype(), codes);
+  const int64_t scale_bytes = w.scales.defined() ? w.scales.size_bytes() / w.count : 0;
+  return (w.coding == quant::Coding::kInt4 ? codes / 2 : codes) + scale_bytes;
+}
+
+/// Calls use(weight, matrices of it that a token is multiplied with, whether it is a stack of
+/// experts) for every product of a token.
+void for_each_product(const model::TextModel& model,
+                      const std::function<void(const quant::LinearWeight&, int64_t, bool)>& use) {
+  const model::TextWeights& weights = model.weights();
+  use(weights.readout, 1, false);
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const model::LayerWeights& layer = weights.layers[i];
+    const model::AttentionWeights& a = layer.attention;
+    for (const auto* w : {&a.q, &a.k, &a.v, &a.o}) use(*w, 1, false);
+    const auto mlp = [&](const model::MlpWeights& m, int64_t matrices, bool experts) {
+      for (const auto* w : {&m.gate, &m.up, &m.down}) use(*w, matrices, experts);
+    };
+    if (layer.dense) {
+      mlp(*layer.dense, 1, false);
+    } else {
+      use(layer.moe->router, 1, false);
+      mlp(layer.moe->shared, 1, false);
+      mlp(layer.moe->experts, model.layers()[i].experts_per_token, true);
+    }
+  }
+}
+
+/// Of `experts`, those that `choices` even choices are expected to wake.
+double expected_awake(int64_t experts, int64_t choices) {
+  const auto E = static_cast<double>(experts);
+  return E * (1 - std::pow(1 - 1 / E, static_cast<double>(choices)));
+}
+
+}  // namespace
+
+int64_t weight_bytes_per_step(const model::TextModel& model, int64_t sequences) {
+  const model::TextWeights& weights = model.weights();
+  int64_t bytes = weights.final_norm.size_bytes() +
+                  sequences * weights.embedding.size_bytes() / weights.embedding.dim(0);
+  for (const model::LayerWeights& layer : weights.layers) {
+    bytes += layer.attention_norm.size_bytes() + layer.mlp_norm.size_bytes();
+  }
+  for_each_product(model, [&](const quant::LinearWeight& w, int64_t matrices, bool experts) {
+    const double awake = experts && sequences > 1 ? expected_awake(w.count, sequences * matrices)
+                                                  : static_cast<double>(matrices);
+    bytes += std::llround(awake * static_cast<double>(matrix_bytes(w)));
+  });
+  return bytes;
+}
+
+int64_t kv_bytes_per_token(const model::Config& config, int64_t position, kv::KvTypes types) {
+  int64_t keys = 0;
+  for (const model::LayerSpec& layer : model::layer_specs(config)) {
+    keys += position - layer.attention.span().first_visible(position) + 1;
+  }
+  const int64_t tile =
+      kv::key_tile_bytes(types.k, config.head_dim) + kv::value_tile_bytes(types.v, config.head_dim);
+  return keys * config.num_key_value_heads * (tile / kv::kTileTokens);
+}
+
+PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Precision precision,
+                       kv::KvTypes types) {
+  PromptWork work;
+  const bool bf16 = precision == quant::Precision::kBF16;
+  for_each_product(model, [&](const quant::LinearWeight& w, int64_t matrices, bool) {
+    const int64_t rows = &w == &model.weights().readout ? 1 : tokens;  // logits of the last only
+    const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(matrices) *
+                              static_cast<double>(w.out_features * w.in_features);
+    double& kind = is_block(w.data.dtype()) ? work.int8 : bf16 ? work.bf16 : work.f32;
+    kind += operations;
+  });
+  double pairs = 0;  // of queries and keys, in all layers
+  for (const model::LayerSpec& layer : model.layers()) {
+    const int64_t chunk = layer.attention.chunk_size;
+    const int64_t span = chunk > 0 ? std::min(chunk, tokens) : tokens;
+    const auto whole = static_cast<double>(tokens / span);
+    const auto s = static_cast<double>(span);
+    const auto rest = static_cast<double>(tokens % span);
+    pairs += whole * s * (s + 1) / 2 + rest * (rest + 1) / 2;
+  }
+  const model::Config& c = model.config();
+  const double each = 2.0 * static_cast<double>(c.num_attention_heads * c.head_dim) * pairs;
+  (types.k == DType::kBF16 ? work.bf16 : work.f32) += each;
+  (types.v == DType::kBF16 ? work.bf16 : work.f32) += each;
+  return work;
+}
+
+double seconds_at_peak(Device& device, const PromptWork& work) {
+  double seconds = 0;
+  const auto add = [&](double operations, Arithmetic arithmetic) {
+    if (operations > 0) seconds += operations / measure_peak(device, arithmetic);
+  };
+  add(work.f32, Arithmetic::kF32);
+  add(work.bf16, Arithmetic::kBF16);
+  add(work.int8, Arithmetic::kInt8);
+  return seconds;
+}
+
+}  // namespace corral::engine
