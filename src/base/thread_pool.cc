@@ -1,11 +1,10 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <system_error>
 #include <utility>
 
+#include "base/cpu_topology.h"
 #include "base/error.h"
 
 namespace corral {
@@ -118,10 +117,8 @@ void ThreadPool::run(FunctionRef<void(int)> body) {
 }
 
 int default_threads() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
+  const auto cpus = cpus_to_compute_on(read_cpu_topology("/", allowed_cpus()));
+  return std::min(static_cast<int>(cpus.size()), kMaxThreads);
 }
 
 }  // namespace corral

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/cpu_topology.h"
 #include "base/error.h"
 #include "cli/pulled_models.h"
 #include "model/quantize.h"
@@ -29,7 +30,9 @@ bool is_model(const std::filesystem::path& path) {
 
 void MachineOptions::add_to(CLI::App& command) {
   command
-      .add_option("-t,--threads", threads_, "threads to compute with (default: one a processor)")
+      .add_option("-t,--threads", threads_,
+                  "threads to compute with (default: one a core that is fast enough, within the "
+                  "limits of affinity and control groups)")
       ->check(CLI::Range(1, kMaxThreads));
   command.add_option("--isa,--cpu-isa", isa_,
                      "portable, avx2 or avx512 (default: the best there is)");
@@ -39,7 +42,9 @@ DevicePtr MachineOptions::device() const {
   CpuOptions options;
   if (threads_ > 0) options.threads = threads_;
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
-  return Device::cpu(options);
+  DevicePtr device = Device::cpu(options);
+  bind_to_nodes(device->threads(), read_cpu_topology("/", allowed_cpus()));
+  return device;
 }
 
 void KvTypeOptions::add_to(CLI::App& command) {

@@ -20,7 +20,7 @@ class MachineOptions {
   DevicePtr device() const;
 
  private:
-  int threads_ = 0;  // 0: all processors
+  int threads_ = 0;  // 0: as many as pay
   std::string isa_;  // empty: the best
 };
 

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+namespace corral {
+
+class ThreadPool;
+
+/// A processor as the operating system counts them: a hardware thread.
+struct Cpu {
+  int id = 0;
+  int core = 0;         // the lowest id among the hardware threads of its core
+  int node = 0;         // of memory
+  double capacity = 1;  // speed beside the fastest; less on the slow cores of hybrid machines
+};
+
+/// The processors that this process may use, and how much of them.
+struct CpuTopology {
+  std::vector<Cpu> cpus;  // by id
+  double quota = 0;       // processors' worth of time that control groups grant; 0: no limit
+
+  int nodes() const;
+};
+
+/// What sysfs and the control groups below `root` ("/", or a folder with copies of such files) say
+/// of these processors. What is missing or unreadable counts as: a core of its own, node 0, fast,
+/// no limit.
+CpuTopology read_cpu_topology(const std::filesystem::path& root, const std::vector<int>& allowed);
+/// The processors in this thread's affinity mask; {0} when the system does not say.
+std::vector<int> allowed_cpus();
+
+/// The processors that a team of threads should run on, in order of their nodes. One a core: the
+/// vector units are shared by a core's hardware threads. As work is split evenly, the team is as
+/// fast as its number times its slowest member: slow cores are left out where they do not make up
+/// for that. No more than the quota, which would stop all threads at once. At least one.
+std::vector<int> cpus_to_compute_on(const CpuTopology& topology);
+
+/// "0-3,8,10-11" as numbers below CPU_SETSIZE (1024), ascending; what does not parse is left out.
+std::vector<int> parse_cpu_list(std::string_view list);
+
+/// With memory on several nodes: keeps the pool's threads (but for the calling one) on the
+/// processors of cpus_to_compute_on(), and spreads the memory that they and the caller touch first
+/// evenly over the nodes, since every thread reads a share of every weight. False when the system
+/// refuses. Does nothing with one node.
+bool bind_to_nodes(ThreadPool& threads, const CpuTopology& topology);
+
+}  // namespace corral
