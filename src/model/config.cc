@@ -87,6 +87,8 @@ void check_layers(const Config& c) {
   for (const int64_t uses_rope : c.no_rope_layers) {
     need(uses_rope == 0 || uses_rope == 1, "no_rope_layers", uses_rope, "0 or 1");
   }
+  need(c.moe_layers.size() <= layers, "moe_layers", c.moe_layers.size(),
+       "at most one entry a layer");
   for (const int64_t layer : c.moe_layers) {
     need(layer >= 0 && layer < c.num_hidden_layers, "moe_layers", layer, "a layer of the model");
   }

@@ -6,6 +6,10 @@ namespace {
 
 using quant::LinearWeight;
 
+bool is_float(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
 // Fetches tensors of one file and checks their shapes against the config.
 class Reader {
  public:
@@ -18,9 +22,18 @@ class Reader {
       throw CorruptFile(str(file_.origin(), ": tensor ", name, " is ", tensor.shape(),
                             ", the header's values need ", shape));
     }
+    if (!is_float(tensor.dtype()) && !is_block(tensor.dtype())) {
+      throw CorruptFile(str(file_.origin(), ": tensor ", name, " holds ", tensor.dtype(),
+                            ", a weight needs floats or blocks of them"));
+    }
     return tensor;
   }
-  Tensor norm(const std::string& name, int64_t D) const { return to_f32(tensor(name, {D})); }
+  Tensor norm(const std::string& name, int64_t D) const {
+    const Tensor norm = tensor(name, {D});
+    if (is_float(norm.dtype())) return to_f32(norm);
+    throw CorruptFile(
+        str(file_.origin(), ": tensor ", name, " holds ", norm.dtype(), ", a norm needs floats"));
+  }
   LinearWeight linear(const std::string& name, int64_t out, int64_t in) const {
     return LinearWeight::out_in(tensor(name, {out, in}));
   }
