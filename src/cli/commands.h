@@ -18,6 +18,7 @@ void add_plot_command(CLI::App& app, Io& io);
 void add_tokenizer_command(CLI::App& app, Io& io);
 void add_init_command(CLI::App& app, Io& io);
 void add_convert_command(CLI::App& app, Io& io);
+void add_calibrate_command(CLI::App& app, Io& io);
 void add_bench_command(CLI::App& app, Io& io);
 void add_perplexity_command(CLI::App& app, Io& io);
 

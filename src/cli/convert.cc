@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/output_options.h"
+#include "model/importance.h"
 #include "model/streamed_model.h"
 #include "model/vision/vision_checkpoint.h"
 #include "text/tokenizer_files.h"
@@ -18,6 +19,7 @@ struct ConvertOptions {
   std::string name;
   std::string mmproj;
   std::string quantize;
+  std::filesystem::path importance;
   MachineOptions machine;
 };
 
@@ -39,6 +41,11 @@ void write_gguf(const ConvertOptions& options, const model::StreamedModel& model
   model::GgufOptions gguf = gguf_options(options.type, io);
   gguf.name = options.name.empty() ? model.name() : options.name;
   gguf.progress = watch(model, io);
+  model::Importance importance;
+  if (!options.importance.empty()) {
+    importance = model::load_importance(options.importance);
+    gguf.importance = &importance;
+  }
   model::save_gguf(options.out, model.config(), model.gguf(), model.tokenizer(), gguf);
   if (!model.vision()) return;
   // llama.cpp keeps the image tower in a file of its own; sight suffers from coarse blocks.
@@ -64,6 +71,9 @@ void run_convert(const ConvertOptions& options, Io& io) {
   }
   if (!options.quantize.empty() && (!options.type.empty() || names_gguf(options.out))) {
     throw UsageError("convert: --quantize writes a folder, and goes without --type");
+  }
+  if (!options.importance.empty() && !names_gguf(options.out)) {
+    throw UsageError("convert: --importance is for the block types of GGUF files");
   }
   const model::StreamedModel model(path, options.machine.device(), options.mmproj);
   if (!model.vision() && !model.config().multimodal_json.empty()) {
@@ -92,6 +102,9 @@ void add_convert_command(CLI::App& app, Io& io) {
   command
       ->add_option("--quantize", options->quantize, "int4 or fp8: the same as --type, for a folder")
       ->check(CLI::IsMember({"int4", "fp8"}));
+  command->add_option("--importance", options->importance,
+                      "a file of `corral calibrate` or llama-imatrix: which columns block types "
+                      "should keep best");
   command->add_option("--name", options->name, "the model's name in a GGUF file");
   options->machine.add_to(*command);
   command->footer(

@@ -75,9 +75,10 @@ void GgufWriter::pad() {
   }
 }
 
-void GgufWriter::write(std::string_view name, const Tensor& part) {
+void GgufWriter::write(std::string_view name, const Tensor& part,
+                       std::span<const float> importance) {
   if (!header_written_) write_header();
-  if (stream_.append(file_, name, part)) pad();
+  if (stream_.append(file_, name, part, importance)) pad();
 }
 
 void GgufWriter::finish() {

@@ -27,7 +27,7 @@ class GgufWriter {
   void declare(std::string_view name, DType dtype, const Shape& shape);
   /// The next tensor whole, or its next rows (of the first axis, so one expert at a time of a
   /// stack); see TensorStream::append().
-  void write(std::string_view name, const Tensor& part);
+  void write(std::string_view name, const Tensor& part, std::span<const float> importance = {});
   /// Throws Error when data is missing, IoError when the disk is full.
   void finish();
 

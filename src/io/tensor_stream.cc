@@ -46,7 +46,8 @@ void TensorStream::check_part(const TensorSlot& slot, const Tensor& part) const 
   }
 }
 
-void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part) {
+void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part,
+                              std::span<const float> importance) {
   const auto* bytes = part.data<std::byte>();
   if (part.dtype() == slot.dtype) {
     file.write(bytes, static_cast<size_t>(part.size_bytes()));
@@ -56,12 +57,15 @@ void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Te
     throw NotSupported(str(what_, ": tensor ", show_name(slot.name), " is declared as ", slot.dtype,
                            ", got ", part.dtype()));
   }
-  for (int64_t first = 0; first < part.numel(); first += kPieceElements) {
-    const int64_t n = std::min(kPieceElements, part.numel() - first);
+  // Whole rows, as importances are of their columns.
+  const int64_t row = std::max<int64_t>(1, part.rank() == 0 ? 1 : part.dim(-1));
+  const int64_t piece = std::max(row, kPieceElements / row * row);
+  for (int64_t first = 0; first < part.numel(); first += piece) {
+    const int64_t n = std::min(piece, part.numel() - first);
     buffer_.resize(static_cast<size_t>(bytes_of(slot.dtype, n)));
     try {
       convert_elements(part.dtype(), bytes + bytes_of(part.dtype(), first), slot.dtype,
-                       buffer_.data(), n, part.device()->threads());
+                       buffer_.data(), n, part.device()->threads(), importance);
     } catch (const Error& error) {
       throw Error(str(what_, ": tensor ", show_name(slot.name), ": ", error.what()));
     }
@@ -69,14 +73,15 @@ void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Te
   }
 }
 
-bool TensorStream::append(AtomicFile& file, std::string_view name, const Tensor& part) {
+bool TensorStream::append(AtomicFile& file, std::string_view name, const Tensor& part,
+                          std::span<const float> importance) {
   if (next_ == slots_.size() || slots_[next_].name != name) {
     throw Error(str(what_, ": got data of tensor ", show_name(name), ", due was ",
                     next_ == slots_.size() ? "no more" : show_name(slots_[next_].name)));
   }
   const TensorSlot& slot = slots_[next_];
   check_part(slot, part);
-  write_data(file, slot, part);
+  write_data(file, slot, part, importance);
   rows_done_ += rows_of(part.shape());
   if (rows_done_ < rows_of(slot.shape)) return false;
   rows_done_ = 0;

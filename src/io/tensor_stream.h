@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,7 +39,9 @@ class TensorStream {
   /// the first axis; any type that io/convert_dtype.h turns into the declared one. Returns true
   /// when the tensor is complete. Throws Error when it is not this tensor's turn, ShapeError when
   /// the shape is not the declared one.
-  bool append(AtomicFile& file, std::string_view name, const Tensor& part);
+  /// importance: as convert_elements() takes it.
+  bool append(AtomicFile& file, std::string_view name, const Tensor& part,
+              std::span<const float> importance = {});
   bool begun() const { return next_ > 0 || rows_done_ > 0; }
   /// Throws Error naming the first tensor whose data is not complete.
   void check_complete() const;
@@ -48,7 +51,8 @@ class TensorStream {
 
  private:
   void check_part(const TensorSlot& slot, const Tensor& part) const;
-  void write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part);
+  void write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part,
+                  std::span<const float> importance);
 
   std::string what_;
   std::vector<TensorSlot> slots_;

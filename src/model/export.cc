@@ -177,6 +177,17 @@ std::vector<ExportTensor> gguf_tensors(const Config& config, const TextWeights& 
   return list;
 }
 
+std::vector<GgufMatrix> gguf_matrices(const Config& config, const TextWeights& weights) {
+  std::vector<GgufMatrix> list;
+  for (const Parameter& parameter : pair_up(config, weights)) {
+    const std::vector<GgufTensor> form = gguf_form(parameter.info);
+    for (size_t i = 0; i < parameter.matrices.size(); ++i) {
+      list.push_back({form[i].name, parameter.matrices[i]});
+    }
+  }
+  return list;
+}
+
 ExportTensor rope_divisors(const Config& config, const DevicePtr& device) {
   const auto make = [config, device](int64_t) {
     const auto plain = ops::rope_frequencies(config.head_dim, config.rope_theta);

@@ -44,23 +44,32 @@ std::vector<ExportTensor> hf_tensors(const Config& config, const TextWeights& we
 /// apart, and rope_freqs.weight when the config scales the frequencies.
 std::vector<ExportTensor> gguf_tensors(const Config& config, const TextWeights& weights);
 
+/// A matrix or a stack of them, and what GGUF files call it.
+struct GgufMatrix {
+  std::string name;
+  const quant::LinearWeight* weight;
+};
+
+/// Every weight that is multiplied with. The weights must outlive the list.
+std::vector<GgufMatrix> gguf_matrices(const Config& config, const TextWeights& weights);
+
 /// rope_freqs.weight of a config that scales the frequencies: llama.cpp reads the scaling as
 /// divisors of the plain frequencies.
 ExportTensor rope_divisors(const Config& config, const DevicePtr& device);
 
-/// Gives a writer the values of all tensors, which it has been told of before in the same order.
-/// `bytes` says how large a tensor is in the file.
-template <class Writer>
-void write_tensors(Writer& writer, const std::vector<ExportTensor>& tensors,
+/// Makes the values of all tensors and gives them to write(tensor, part, values). `bytes` says how
+/// large a tensor is in the file.
+template <class Write>
+void write_tensors(const std::vector<ExportTensor>& tensors,
                    const std::function<int64_t(const ExportTensor&)>& bytes,
-                   const ExportProgress& progress) {
+                   const ExportProgress& progress, const Write& write) {
   int64_t total = 0;
   for (const ExportTensor& tensor : tensors) total += bytes(tensor);
   int64_t done = 0;
   for (const ExportTensor& tensor : tensors) {
     const int64_t size = bytes(tensor);
     for (int64_t part = 0; part < tensor.parts; ++part) {
-      writer.write(tensor.name, tensor.make(part));
+      write(tensor, part, tensor.make(part));
       if (progress) progress(done + size / tensor.parts * (part + 1), total);
     }
     done += size;

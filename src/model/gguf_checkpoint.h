@@ -8,6 +8,7 @@
 #include "io/gguf.h"
 #include "model/config.h"
 #include "model/export.h"
+#include "model/importance.h"
 #include "model/type_mix.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
@@ -30,6 +31,8 @@ struct GgufOptions {
   DType dtype = DType::kQ8_0;       // of the matrices; norms and routers stay f32
   std::optional<TypeMix> mix = {};  // types by role, instead of dtype
   std::string name = {};            // general.name
+  /// Of the columns, for block types; borrowed, and of this model. Null: all columns alike.
+  const Importance* importance = nullptr;
   ExportProgress progress = nullptr;
   /// Called with a line for each type that does not fit some tensors (model/type_mix.h).
   std::function<void(const std::string& line)> note = nullptr;

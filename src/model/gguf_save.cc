@@ -164,12 +164,34 @@ void report_wider(const std::vector<ExportTensor>& tensors, const TypeMix& mix,
   }
 }
 
+/// Before anything is written: importances of another model are refused, gaps are told.
+void check_importance(const std::vector<ExportTensor>& tensors, const GgufOptions& options) {
+  if (options.importance == nullptr) return;
+  int64_t unknown = 0;
+  for (const ExportTensor& tensor : tensors) {
+    if (tensor.shape.rank() < 2 || tensor.role == Role::kEmbedding) continue;
+    unknown += options.importance->columns(tensor.name, 0, tensor.shape).empty() ? 1 : 0;
+  }
+  if (unknown > 0 && options.note) {
+    options.note(str("the importances say nothing of ", unknown, " tensors"));
+  }
+}
+
+/// For the rows of a part, when they are to be quantized and something is known.
+std::vector<float> importance_of(const ExportTensor& tensor, int64_t part, const TypeMix& mix,
+                                 const GgufOptions& options) {
+  if (options.importance == nullptr || !is_block(stored_dtype(tensor, mix))) return {};
+  const int64_t matrix = tensor.shape.rank() == 3 ? part : 0;
+  return options.importance->columns(tensor.name, matrix, tensor.shape);
+}
+
 }  // namespace
 
 void save_gguf(const std::filesystem::path& path, const Config& config,
                const std::vector<ExportTensor>& tensors, const text::Tokenizer* tokenizer,
                const GgufOptions& options) {
   const TypeMix mix = options.mix.value_or(TypeMix(options.dtype));
+  check_importance(tensors, options);
   io::GgufWriter writer(path, metadata(config, tokenizer, options));
   report_wider(tensors, mix, options);
   for (const ExportTensor& tensor : tensors) {
@@ -178,7 +200,10 @@ void save_gguf(const std::filesystem::path& path, const Config& config,
   const auto bytes = [&](const ExportTensor& tensor) {
     return bytes_of(stored_dtype(tensor, mix), tensor.shape.numel());
   };
-  write_tensors(writer, tensors, bytes, options.progress);
+  write_tensors(tensors, bytes, options.progress,
+                [&](const ExportTensor& tensor, int64_t part, const Tensor& values) {
+                  writer.write(tensor.name, values, importance_of(tensor, part, mix, options));
+                });
   writer.finish();
 }
 

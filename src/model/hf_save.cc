@@ -39,7 +39,10 @@ void save_hf(const std::filesystem::path& dir, const Config& config,
       options.progress(before + done, total);
     };
   };
-  write_tensors(writer, floats, bytes, progress_from(0));
+  write_tensors(floats, bytes, progress_from(0),
+                [&](const ExportTensor& tensor, int64_t, const Tensor& values) {
+                  writer.write(tensor.name, values);
+                });
   if (experts) experts->write(writer, progress_from(float_bytes));
   writer.finish();
   write_file_atomically(dir / "config.json",

@@ -91,6 +91,29 @@ TEST(InitCommand, SaysWhatTheVocabularyNeeds) {
   EXPECT_EQ(corral({"init", "tiny", path + "3", "--tokenizer", path}).status, 0);
 }
 
+TEST(CalibrateCommand, MakesImportancesThatConvertTakes) {
+  const test::TempDir dir;
+  const auto path = [&](const std::string& name) { return (dir.path() / name).string(); };
+  ASSERT_EQ(corral({"init", "tiny", path("m.gguf"), "--type", "f32"}).status, 0);
+  write_file_atomically(path("text.txt"), "abc is not a word, and neither is xyz.");
+  const Result done =
+      corral({"calibrate", path("m.gguf"), "--data", path("text.txt"), "--out", path("i.gguf")});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("importances from"));
+  const auto convert = [&](const std::string& in, const std::string& out) {
+    return corral(
+        {"convert", path(in), path(out), "--type", "iq4_nl", "--importance", path("i.gguf")});
+  };
+  EXPECT_EQ(convert("m.gguf", "with.gguf").status, 0);
+  ASSERT_EQ(corral({"convert", path("m.gguf"), path("none.gguf"), "--type", "iq4_nl"}).status, 0);
+  EXPECT_NE(read_file(path("with.gguf")), read_file(path("none.gguf")));
+  EXPECT_EQ(convert("m.gguf", "folder").status, 2);
+  ASSERT_EQ(corral({"init", "scout-mini", path("o.gguf"), "--layers", "1"}).status, 0);
+  const Result other = convert("o.gguf", "other.gguf");
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("they are of another model"));
+}
+
 TEST(InfoCommand, SaysHowMuchMemoryScoutTakesInEachForm) {
   EXPECT_THAT(corral({"info", "scout"}).out, HasSubstr("with --quantize int4"));
 }
