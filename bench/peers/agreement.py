@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Compares the most likely next token of Corral and of llama.cpp on the same GGUF files.
+
+    python3 bench/peers/agreement.py --peer build/peers [--make-model make_model.py] [--work DIR]
+        [--corral build/release/corral] [--types f32,bf16,...] [--tokens 200] [--json F]
+
+Random models of Scout's form come from `corral init`. Models of other sizes and of Maverick's form (128 experts, in
+every second layer) need a generator of llama4 GGUF files, `--make-model`, that takes --preset, --layers, --dim,
+--experts, --moe-step, --vocab, --type and --seed. From each f32 file `corral convert` makes the other types, and from
+each of those an f32 file of the same values. Both programs read the same random tokens. A row of the table says at how
+many of the positions
+
+- values: both agree on the f32 file of the type's values, where neither rounds anything: what the file holds and how
+  the model computes;
+- file: both agree on the file itself, where both round activations in ways of their own;
+- own: llama.cpp on the file agrees with llama.cpp on the f32 file: what its rounding alone changes. Models of random
+  weights are sure of nothing, so that is much.
+
+Exit status 1 unless `values` is 99 % or more and `file` differs at no more than one and a half times as many
+positions as `own` (two roundings instead of one), and one in a hundred. Contexts stay below the chunk of the smallest
+model, as llama.cpp builds 8192 in.
+"""
+import argparse
+import array
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+
+TYPES = ("f32,bf16,f16,q8_0,q4_0,q4_1,q5_0,q5_1,q2_k,q3_k,q4_k,q5_k,q6_k,iq4_nl,iq4_xs,mxfp4")
+SPECIAL = 32  # the last tokens of these vocabularies
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def best_of_corral(corral, model, prompts, work):
+    """The most likely next token at every position of every prompt."""
+    cases = {"cases": [{"name": f"p{i}", "tokens": ids} for i, ids in enumerate(prompts)]}
+    cases_path, out_path = os.path.join(work, "cases.json"), os.path.join(work, "logits.safetensors")
+    with open(cases_path, "w") as f:
+        json.dump(cases, f)
+    run([corral, "debug", "logits", model, "--cases", cases_path, "--out", out_path])
+    with open(out_path, "rb") as f:
+        data = f.read()
+    (size,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + size])
+    best = []
+    for i in range(len(prompts)):
+        entry = header[f"p{i}.logits"]
+        begin, end = entry["data_offsets"]
+        values = array.array("f", data[8 + size + begin:8 + size + end])
+        width = entry["shape"][1]
+        for row in range(0, len(values), width):
+            logits = values[row:row + width]
+            best.append(logits.index(max(logits)))
+    return best
+
+
+def best_of_llamacpp(peer, model, prompts):
+    best = []
+    for ids in prompts:
+        out = run(["node", os.path.join(peer, "llamacpp_bench.mjs"), "--model", model, "--oracle", "--ids",
+                   ",".join(map(str, ids)), "--gen", "1", "--top", "1", "--kv", "f32", "--fa", "off",
+                   "--threads", "1"])
+        positions = json.loads(out.strip().splitlines()[-1])["positions"]
+        best += [position["top"][0][0] for position in positions[:len(ids)]]
+    return best
+
+
+def agreement(a, b):
+    assert len(a) == len(b)
+    return sum(x == y for x, y in zip(a, b)) / len(a)
+
+
+def base_models(args):
+    """(name, path of the f32 file, vocabulary) of every model."""
+    def path(name):
+        return os.path.join(args.work, name + ".gguf")
+
+    run([args.corral, "init", "scout-mini", path("scout-mini"), "--type", "f32", "--vocab-size", "1024", "--seed", "5"])
+    yield "scout-mini of corral init", path("scout-mini"), 1024
+    if not args.make_model:
+        return
+    shapes = {
+        "Scout's form, width 256": ["--preset", "tiny"],
+        "Scout's form, width 512": ["--preset", "small"],
+        "Maverick's form, width 256": ["--preset", "tiny", "--experts", "128", "--moe-step", "2",
+                                       "--rope-scaling", "0", "--expert-ffn", "256"],
+    }
+    for i, (name, options) in enumerate(shapes.items()):
+        run([sys.executable, args.make_model, path(f"made{i}"), "--type", "F32", "--vocab", "1024", "--seed", "7",
+             *options])
+        yield name, path(f"made{i}"), 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corral", default="build/release/corral")
+    parser.add_argument("--peer", required=True)
+    parser.add_argument("--make-model")
+    parser.add_argument("--work", default="build/agreement")
+    parser.add_argument("--types", default=TYPES)
+    parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    os.makedirs(args.work, exist_ok=True)
+
+    rows, failed = [], False
+    for name, base, vocabulary in base_models(args):
+        rng = random.Random(11)
+        prompts = [[rng.randrange(vocabulary - SPECIAL) for _ in range(min(100, left))]
+                   for left in range(args.tokens, 0, -100)]
+        for dtype in args.types.split(","):
+            typed, widened = (os.path.join(args.work, name) for name in ("typed.gguf", "widened.gguf"))
+            run([args.corral, "convert", base, typed, "--type", dtype])
+            run([args.corral, "convert", typed, widened, "--type", "f32"])
+            theirs = best_of_llamacpp(args.peer, typed, prompts)
+            theirs_exact = best_of_llamacpp(args.peer, widened, prompts)
+            values = agreement(best_of_corral(args.corral, widened, prompts, args.work), theirs_exact)
+            same = agreement(best_of_corral(args.corral, typed, prompts, args.work), theirs)
+            own = agreement(theirs, theirs_exact)
+            good = values >= 0.99 and 1 - same <= 1.5 * (1 - own) + 0.01
+            failed |= not good
+            rows.append({"model": name, "type": dtype, "values": values, "file": same, "own": own, "good": good})
+            print(f"| {name} | {dtype} | {100 * values:.1f} | {100 * same:.1f} | {100 * own:.1f} |"
+                  f"{'' if good else ' TOO FEW'}", flush=True)
+            os.remove(typed)
+            os.remove(widened)
+        os.remove(base)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({"tokens": args.tokens, "rows": rows}, f, indent=1)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
