@@ -137,6 +137,24 @@ const MatmulKernel& kernel_of(const Device& device) {
   return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul);
 }
 
+/// Whether there is something to multiply; zeros are written where there are only empty sums.
+bool has_work(const Product& p) {
+  if (p.c_MN.rows == 0 || p.c_MN.cols == 0) return false;
+  if (p.a_MK.cols == 0 && !p.accumulate) zero(p.c_MN);
+  return p.a_MK.cols != 0;
+}
+
+/// Each product in one piece on this thread.
+void multiply_serially(Device& device, const MatmulKernel& kernel,
+                       std::span<const Product> products, quant::Precision precision) {
+  for (const Product& p : products) {
+    if (!has_work(p)) continue;
+    const Piece piece = whole_piece(p, precision);
+    const Scratch scratch(device, kernel.scratch_bytes(piece.m, piece.n, piece.k));
+    kernel.multiply(piece, scratch.data());
+  }
+}
+
 /// A product and the number of its first piece among all.
 struct Job {
   Piece whole;
@@ -157,7 +175,9 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
   if (!products.empty() && is_block(products.front().b_NK.dtype)) {
     return block_matmul(device, products);
   }
-  const bool serial = threads == 1 || total < kSerialWork;
+  if (threads == 1 || total < kSerialWork) {
+    return multiply_serially(device, kernel, products, precision);
+  }
 
   const Scratch list(device, static_cast<int64_t>(sizeof(Job) * products.size()));
   auto* const jobs = reinterpret_cast<Job*>(list.data());
@@ -165,14 +185,9 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
   int64_t pieces = 0;
   int64_t scratch_bytes = 0;
   for (const Product& p : products) {
-    if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
-    if (p.a_MK.cols == 0) {
-      if (!p.accumulate) zero(p.c_MN);
-      continue;
-    }
+    if (!has_work(p)) continue;
     Job job{.whole = whole_piece(p, precision), .cut = {}, .first = pieces};
-    const int64_t wanted = serial ? 1 : piece_count(job.whole, work_of(p) / total, threads);
-    job.cut = cut(job.whole, wanted, kernel);
+    job.cut = cut(job.whole, piece_count(job.whole, work_of(p) / total, threads), kernel);
     scratch_bytes = std::max(
         scratch_bytes, kernel.scratch_bytes(std::min(job.whole.m, job.cut.rows_each),
                                             std::min(job.whole.n, job.cut.cols_each), job.whole.k));
@@ -181,7 +196,7 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
   }
   if (pieces == 0) return;
 
-  const int64_t workers = serial ? 1 : std::min<int64_t>(threads, pieces);
+  const int64_t workers = std::min<int64_t>(threads, pieces);
   const Scratch scratch(device, workers * scratch_bytes);
   std::atomic<int64_t> next{0};
   const auto work = [&](int member) {

@@ -49,6 +49,34 @@ void store_sums(const Piece& p, int64_t col, const F32 (&sum)[static_cast<size_t
   }
 }
 
+/// A transposed block of kLanes units times M rows of A.
+template <class Math, int M>
+inline void add_units(const U32 (&block)[kLanes], const uint32_t* a, int64_t stride,
+                      F32 (&sum)[static_cast<size_t>(M)]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) sum[m] = Math::madd(a[m * stride + i], block[i], sum[m]);
+  }
+}
+
+/// The same where a word is two neighbours along k in bf16, each of them a unit: half the
+/// transposing for the same chains.
+template <class Math, int M>
+inline void add_bf16_pairs(const U32 (&block)[kLanes], const uint32_t* a, int64_t stride,
+                           F32 (&sum)[static_cast<size_t>(M)]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    const U32 first = block[i] << 16;
+    const U32 second = block[i] & 0xFFFF0000u;
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      sum[m] = Math::madd(a[m * stride + 2 * i], first, sum[m]);
+      sum[m] = Math::madd(a[m * stride + 2 * i + 1], second, sum[m]);
+    }
+  }
+}
+
 /// B lies along k: blocks of kLanes columns and kLanes units are transposed in registers. a holds M
 /// rows of `stride` units.
 template <class Math, int M, class Reader>
@@ -60,24 +88,31 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
   for (int64_t col = 0; col < p.n; col += kLanes) {
     F32 sum[static_cast<size_t>(M)];
     load_sums<M>(p, col, sum);
-    for (int64_t u = 0; u < units; u += kLanes) {
-      U32 block[kLanes];
+    const auto load = [&](int64_t u, const auto& words, U32(&block)[kLanes]) {
       for (int i = 0; i < kLanes; ++i) {
         b.prefetch(col + i + ahead_rows, u + ahead_units);
-        block[i] = b.along_k(col + i, u);
+        block[i] = words(col + i);
       }
       transpose(block);
-      const uint32_t* at = a + u;
+    };
+    U32 block[kLanes];
+    int64_t u = 0;
+    if constexpr (Reader::kBf16Pairs) {
+      for (; u + 2 * kLanes <= units; u += 2 * kLanes) {
+        load(
+            u, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
+        add_bf16_pairs<Math, M>(block, a + u, stride, sum);
+      }
+    }
+    for (; u < units; u += kLanes) {
+      load(
+          u, [&](int64_t row) { return b.along_k(row, u); }, block);
       if (u + kLanes <= units) {
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) {
-#pragma GCC unroll 8
-          for (int m = 0; m < M; ++m) sum[m] = Math::madd(at[m * stride + i], block[i], sum[m]);
-        }
-      } else {
-        for (int64_t i = 0; i < units - u; ++i) {
-          for (int m = 0; m < M; ++m) sum[m] = Math::madd(at[m * stride + i], block[i], sum[m]);
-        }
+        add_units<Math, M>(block, a + u, stride, sum);
+        continue;
+      }
+      for (int64_t i = 0; i < units - u; ++i) {
+        for (int m = 0; m < M; ++m) sum[m] = Math::madd(a[m * stride + u + i], block[i], sum[m]);
       }
     }
     store_sums<M>(p, col, sum);

@@ -19,12 +19,14 @@ using simd::CORRAL_ISA::U32;
 
 struct F32Element {
   using Stored = float;
+  static constexpr bool kBf16 = false;
   static F32 load(const float* at) { return simd::CORRAL_ISA::load(at); }
   static F32 load(const float* at, int64_t n) { return simd::CORRAL_ISA::load_partial(at, n); }
   static float widen(float x) { return x; }
 };
 struct F16Element {
   using Stored = uint16_t;
+  static constexpr bool kBf16 = false;
   static F32 load(const uint16_t* at) { return simd::CORRAL_ISA::load_f16(at); }
   static F32 load(const uint16_t* at, int64_t n) {
     uint16_t aside[kLanes];
@@ -35,6 +37,7 @@ struct F16Element {
 };
 struct BF16Element {
   using Stored = uint16_t;
+  static constexpr bool kBf16 = true;
   static F32 load(const uint16_t* at) { return widen(simd::CORRAL_ISA::load<U16>(at)); }
   static F32 load(const uint16_t* at, int64_t n) {
     return widen(simd::CORRAL_ISA::load_partial(at, n));
@@ -281,6 +284,13 @@ class UnitReader {
     float values[static_cast<size_t>(count)];
     for (int64_t i = 0; i < count; ++i) values[i] = value(row, k + i);
     return Math::from_floats(values);
+  }
+
+  /// Words of two units each, from the unit `unit` on, which all exist.
+  static constexpr bool kBf16Pairs = E::kBf16 && Math::kPerUnit == 1;
+  U32 pairs_along_k(int64_t row, int64_t unit) const {
+    if (row >= rows_) return U32{};
+    return simd::CORRAL_ISA::load<U32>(data_ + row * row_stride_ + unit);
   }
 
   /// Neither rows nor k end in these units, and rows lie beside each other.
