@@ -9,70 +9,48 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// Blocks of 32 values: the functions are given kGroups blocks, four except at the end of a row;
-// behind them are groups of zeros. `part` is unused.
+// Blocks of 32 values: codes() is given four of them, neighbours in a row or, where a row ends
+// inside a quad, one of each of four rows, whose scales are then those of block_scales(). `part` is
+// unused.
 
-struct Q8_0 : FormatOf<34, 1, 0, true, false> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    return {wide(piece_of_blocks<Q8_0, 2, kGroups>(row)),
-            wide(piece_of_blocks<Q8_0, 18, kGroups>(row))};
-  }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<Q8_0, 0, kGroups>(rows)}, {}};
+struct Q8_0 : FormatOf<34, 1, 0, true, false>, HalfScales<Q8_0> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    return {wide(piece_of_blocks<Q8_0, 2>(blocks)), wide(piece_of_blocks<Q8_0, 18>(blocks))};
   }
 };
 
-struct Q4_0 : FormatOf<18, 1, 8, false, false> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<Q4_0, 2, kGroups>(row);
+struct Q4_0 : FormatOf<18, 1, 8, false, false>, HalfScales<Q4_0> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<Q4_0, 2>(blocks);
     return {low_nibbles(both), high_nibbles(both)};
   }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<Q4_0, 0, kGroups>(rows)}, {}};
-  }
 };
 
-struct Q4_1 : FormatOf<20, 1, 0, false, true> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<Q4_1, 4, kGroups>(row);
+struct Q4_1 : FormatOf<20, 1, 0, false, true>, HalfScales<Q4_1> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<Q4_1, 4>(blocks);
     return {low_nibbles(both), high_nibbles(both)};
   }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<Q4_1, 0, kGroups>(rows)},
-            {negative(halves_of_rows<Q4_1, 2, kGroups>(rows))}};
+};
+
+struct Q5_0 : FormatOf<22, 1, 16, false, false>, HalfScales<Q5_0> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<Q5_0, 6>(blocks);
+    return {merged(low_nibbles(both), fifth_bits<2>(blocks)),
+            merged(high_nibbles(both), fifth_bits<4>(blocks))};
   }
 };
 
-struct Q5_0 : FormatOf<22, 1, 16, false, false> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<Q5_0, 6, kGroups>(row);
-    return {merged(low_nibbles(both), fifth_bits<Q5_0, 2, kGroups>(row)),
-            merged(high_nibbles(both), fifth_bits<Q5_0, 4, kGroups>(row))};
-  }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<Q5_0, 0, kGroups>(rows)}, {}};
-  }
-};
-
-struct Q5_1 : FormatOf<24, 1, 0, false, true> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<Q5_1, 8, kGroups>(row);
-    return {merged(low_nibbles(both), fifth_bits<Q5_1, 4, kGroups>(row)),
-            merged(high_nibbles(both), fifth_bits<Q5_1, 6, kGroups>(row))};
-  }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<Q5_1, 0, kGroups>(rows)},
-            {negative(halves_of_rows<Q5_1, 2, kGroups>(rows))}};
+struct Q5_1 : FormatOf<24, 1, 0, false, true>, HalfScales<Q5_1> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<Q5_1, 8>(blocks);
+    return {merged(low_nibbles(both), fifth_bits<4>(blocks)),
+            merged(high_nibbles(both), fifth_bits<6>(blocks))};
   }
 };
 
@@ -81,36 +59,34 @@ struct Q5_1 : FormatOf<24, 1, 0, false, true> {
 constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                    1,   13,  25,  38,  53,  69,  89,  113};
 
-struct IQ4_NL : FormatOf<18, 1, 0, true, false> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<IQ4_NL, 2, kGroups>(row);
+struct IQ4_NL : FormatOf<18, 1, 0, true, false>, HalfScales<IQ4_NL> {
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<IQ4_NL, 2>(blocks);
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
             wide(looked_up(kIq4Bytes, high_nibbles(both)))};
-  }
-  template <int kGroups>
-  static Scales<1> scales(RowsAt rows, int) {
-    return {{halves_of_rows<IQ4_NL, 0, kGroups>(rows)}, {}};
   }
 };
 
 struct MXFP4 : FormatOf<17, 1, 12, false, false> {
-  template <int kGroups>
-  static Codes codes(const std::byte* row, int) {
-    const Bytes both = piece_of_blocks<MXFP4, 1, kGroups>(row);
+  template <class Blocks>
+  static Codes codes(const Blocks& blocks, int) {
+    const Bytes both = piece_of_blocks<MXFP4, 1>(blocks);
     return {looked_up(kDoubled, low_nibbles(both)), looked_up(kDoubled, high_nibbles(both))};
   }
-  template <int kGroups>
   static Scales<1> scales(RowsAt rows, int) {
     return {{of_rows(rows,
                      [](const std::byte* row) {
-                       F4 scale{};
-#pragma GCC unroll 4
-                       for (int g = 0; g < kGroups; ++g)
-                         scale[g] = half_scale(row[g * kBlockBytes]);
-                       return scale;
+                       return F4{half_scale(row[0]), half_scale(row[kBlockBytes]),
+                                 half_scale(row[2 * kBlockBytes]),
+                                 half_scale(row[3 * kBlockBytes])};
                      })},
             {}};
+  }
+  static BlockScales block_scales(RowsAt blocks) {
+    return {F4{half_scale(*blocks[0]), half_scale(*blocks[1]), half_scale(*blocks[2]),
+               half_scale(*blocks[3])},
+            F4{}};
   }
 
  private:
@@ -151,18 +127,11 @@ inline Scales<1> six_bit_scales(RowsAt rows, int quad) {
 }
 
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
-  template <int>
-  static Codes codes(const std::byte* row, int quad) {
-    return group_pairs(row + 16 + 64 * quad);
-  }
-  template <int>
-  static Scales<1> scales(RowsAt rows, int quad) {
-    return six_bit_scales(rows, quad);
-  }
+  static Codes codes(const std::byte* row, int quad) { return group_pairs(row + 16 + 64 * quad); }
+  static Scales<1> scales(RowsAt rows, int quad) { return six_bit_scales(rows, quad); }
 };
 
 struct Q5_K : FormatOf<176, 2, 0, false, true> {
-  template <int>
   static Codes codes(const std::byte* row, int quad) {
     const Codes low = group_pairs(row + 48 + 64 * quad);
     const auto fifth = [&](int at) {  // bit g of a byte is of group g
@@ -172,14 +141,10 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
     };
     return {merged(low.first, fifth(16)), merged(low.last, fifth(32))};
   }
-  template <int>
-  static Scales<1> scales(RowsAt rows, int quad) {
-    return six_bit_scales(rows, quad);
-  }
+  static Scales<1> scales(RowsAt rows, int quad) { return six_bit_scales(rows, quad); }
 };
 
 struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
-  template <int>
   static Codes codes(const std::byte* row, int quad) {
     const std::byte* low = row + 64 * quad;
     const std::byte* high = row + 128 + 32 * quad;
@@ -188,7 +153,6 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
             merged(shifted_lanes<0, 0, -4, -4>(lanes_at<1, 3, 1, 3>(low), 0x0F),
                    shifted_lanes<4, 2, 0, -2>(same_lanes(high + 16), 0x30))};
   }
-  template <int>
   static Scales<2> scales(RowsAt rows, int quad) {
     const RowWords w(rows, 192);
     const Floats d = halves_of_words<true>(words_of_rows(rows, 206));
@@ -203,7 +167,6 @@ inline Codes two_bits(const std::byte* at) {
 }
 
 struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
-  template <int>
   static Codes codes(const std::byte* row, int quad) {
     const Codes low = two_bits(row + 32 + 32 * quad);
     const auto third = [&](int at) {  // bit g of a byte is of group g
@@ -213,7 +176,6 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
     };
     return {merged(low.first, third(0)), merged(low.last, third(16))};
   }
-  template <int>
   static Scales<2> scales(RowsAt rows, int quad) {
     // Four low bits of a scale in the halves of 8 bytes, two high ones in the quarters of 4 more.
     const auto low = [&](int at) { return (words_of_rows(rows, at) >> (4 * quad)) & 0x0F0F0F0Fu; };
@@ -228,11 +190,7 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
 };
 
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
-  template <int>
-  static Codes codes(const std::byte* row, int quad) {
-    return two_bits(row + 16 + 32 * quad);
-  }
-  template <int>
+  static Codes codes(const std::byte* row, int quad) { return two_bits(row + 16 + 32 * quad); }
   static Scales<2> scales(RowsAt rows, int quad) {
     constexpr uint32_t kLow = 0x0F0F0F0Fu;
     const RowWords w(rows, 0);
@@ -248,13 +206,11 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
 };
 
 struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
-  template <int>
   static Codes codes(const std::byte* row, int quad) {
     const Bytes both = lanes_at<0, 1, 2, 3>(row + 8 + 64 * quad);
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
             wide(looked_up(kIq4Bytes, high_nibbles(both)))};
   }
-  template <int>
   static Scales<1> scales(RowsAt rows, int quad) {
     // Four low bits of a scale in the halves of 4 bytes, two high ones in the quarters of 2 more.
     const U32x4 d = words_of_rows(rows, 0);

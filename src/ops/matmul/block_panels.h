@@ -108,11 +108,26 @@ inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes
   }
 }
 
+/// One group of four rows, which a lane of codes each has, as columns col to col + 3.
+inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Codes& b,
+                       const BlockScales& scales, bool minimum) {
+  std::byte codes[2][kRowsB][16];
+  store64(codes[0], b.first);
+  store64(codes[1], b.last);
+  for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t k = 0; k < 4; ++k) {
+      std::byte* to = panel.group_bytes(group) + ((4 * half + k) * kPanelColumns + col) * 4;
+      for (int64_t j = 0; j < kRowsB; ++j) std::memcpy(to + 4 * j, codes[half][j] + 4 * k, 4);
+    }
+  }
+  simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
+  if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
+}
+
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from `col`.
 template <class Format>
 CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first,
                          int64_t quads) {
-  const bool whole = (first + quads) * kQuadGroups <= p.groups;
   for (int64_t c = 0; c < kPanelColumns; c += kRowsB) {
     if (col + c >= p.n) break;
     const auto put = [&](int64_t quad, const Codes(&b)[kRowsB],
@@ -122,7 +137,16 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
     const RowWalk<Format> walk(p, col + c);
     walk.whole_quads(first, quads, put);
     if constexpr (Format::kStepQuads == 1) {
-      if (!whole) walk.last_quad(put);
+      // Groups behind the whole quads.
+      const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
+      const int64_t end = simd::CORRAL_ISA::min(p.groups, (first + quads) * kQuadGroups);
+      for (int64_t g = simd::CORRAL_ISA::max(whole, first * kQuadGroups); g < end; ++g) {
+        const std::byte* blocks[kRowsB];
+        walk.blocks(g, blocks);
+        pack_group(panel, Panel::group(g % kQuadGroups, g / kQuadGroups - first), c,
+                   Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks),
+                   Format::kMinimum);
+      }
     }
   }
 }
@@ -142,9 +166,10 @@ class PanelTile {
   PanelTile(const Panel& panel, const BlockRows& a, int64_t quads, int64_t row, int64_t first)
       : panel_(panel), a_(a), row_quads_(quads), at_(row * quads + first) {}
 
-  /// Adds `quads` quads to the chains of rows from `block_row` on.
-  void add(int64_t block_row, int64_t quads) {
-    for (int64_t chain = 0; chain < kQuadGroups; ++chain) {
+  /// Adds `groups` groups to the chains of rows from `block_row` on.
+  void add(int64_t block_row, int64_t groups) {
+    for (int64_t chain = 0; chain < simd::CORRAL_ISA::min(kQuadGroups, groups); ++chain) {
+      const int64_t quads = (groups - chain + kQuadGroups - 1) / kQuadGroups;
       Floats sums[kRows][kTileVectors];
 #pragma GCC unroll 8
       for (size_t i = 0; i < kRows; ++i) {
@@ -257,8 +282,9 @@ class PanelTile {
 template <class T>
 void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
                     int64_t first, int64_t quads) {
+  const int64_t groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p.groups - first * kQuadGroups);
   const auto tile = [&]<size_t kRows>(int64_t at) {
-    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first).add(at, quads);
+    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first).add(at, groups);
   };
   int64_t at = 0;
   constexpr auto kStep = static_cast<int64_t>(kTileRows);

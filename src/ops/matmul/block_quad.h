@@ -25,6 +25,12 @@ struct Scales {
   Floats minimum[kHalves];  // unset in formats without
 };
 
+/// The scales of one group of each of four rows.
+struct BlockScales {
+  F4 scale;
+  F4 minimum;
+};
+
 /// The constants of a format. kStepBytes bytes hold kStepQuads quads, in whole blocks; kOffset is
 /// taken from every byte; wide bytes are signed and use all eight bits, others are below 64.
 template <int block_bytes, int quads, int offset, bool wide_bytes, bool minimum, size_t halves = 1>
@@ -85,13 +91,13 @@ struct WordsOfRows {
 template <int kStride, int kAt>
 constexpr WordsOfRows<kStride, kAt> kWordsOfRows;
 
-/// The f16 numbers at `kAt` in the first kGroups of four blocks of each row; zeros for the others.
-template <class Format, int kAt, int kGroups>
+/// The f16 numbers at `kAt` in four blocks of each row.
+template <class Format, int kAt>
 inline Floats halves_of_rows(RowsAt rows) {
   constexpr int kStride = Format::kBlockBytes;
 #if defined(__AVX512BW__)
   __m256i all;
-  if constexpr (kGroups == 4 && kStride % 2 == 0 && 3 * kStride + kAt + 2 <= 64) {
+  if constexpr (kStride % 2 == 0 && 3 * kStride + kAt + 2 <= 64) {
     const auto order = simd::CORRAL_ISA::load<__m512i>(kWordsOfRows<kStride, kAt>.index);
     const auto two = [&](int j) {
       return _mm512_maskz_permutex2var_epi16(~__mmask32{0},
@@ -106,7 +112,7 @@ inline Floats halves_of_rows(RowsAt rows) {
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
 #pragma GCC unroll 4
-    for (int g = 0; g < kGroups; ++g) {
+    for (int g = 0; g < 4; ++g) {
       bits[j] |= int64_t{load_word<uint16_t>(rows[j] + kAt + g * kStride)} << (16 * g);
     }
   }
@@ -114,9 +120,9 @@ inline Floats halves_of_rows(RowsAt rows) {
   return transposed({{reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, all))}});
 #else
   return of_rows(rows, [](const std::byte* row) {
-    F4 out{};
-    for (int g = 0; g < kGroups; ++g) out[g] = half_at(row + kAt + g * kStride);
-    return out;
+    const std::byte* at = row + kAt;
+    return F4{half_at(at), half_at(at + kStride), half_at(at + 2 * kStride),
+              half_at(at + 3 * kStride)};
   });
 #endif
 }
@@ -200,22 +206,36 @@ inline Floats halves_of_words(U32x4 words) {
 
 // Bytes of a row.
 
-/// The 16 bytes at `kAt` in the first kGroups of four blocks; zeros for the others.
-template <class Format, int kAt, int kGroups>
-inline Bytes piece_of_blocks(const std::byte* row) {
-  constexpr int kStride = Format::kBlockBytes;
-  const std::byte* at = row + kAt;
+/// Four blocks that are neighbours in a row.
+template <class Format>
+struct RowBlocks {
+  static constexpr bool kNeighbours = true;
+  const std::byte* row;
+  const std::byte* at(int g) const { return row + g * Format::kBlockBytes; }
+};
+/// Four blocks anywhere.
+struct LooseBlocks {
+  static constexpr bool kNeighbours = false;
+  RowsAt blocks;
+  const std::byte* at(int g) const { return blocks[g]; }
+};
+
+/// The 16 bytes at `kAt` in each of four blocks.
+template <class Format, int kAt, class Blocks>
+inline Bytes piece_of_blocks(const Blocks& blocks) {
 #if defined(__AVX512BW__)
-  // Two overlapping vectors hold all of the blocks.
+  // Two overlapping vectors hold all of a row's blocks.
+  constexpr int kStride = Format::kBlockBytes;
   constexpr int kBehind = 4 * kStride - 64;
-  if constexpr (kGroups == 4 && kStride % 2 == 0 && kBehind <= 32) {
+  if constexpr (Blocks::kNeighbours && kStride % 2 == 0 && kBehind <= 32) {
     return {{reinterpret_cast<U8>(_mm512_maskz_permutex2var_epi16(
-        ~__mmask32{0}, simd::CORRAL_ISA::load<__m512i>(row),
+        ~__mmask32{0}, simd::CORRAL_ISA::load<__m512i>(blocks.row),
         simd::CORRAL_ISA::load<__m512i>(kWordsOfBlocks<kStride, kAt>.index),
-        simd::CORRAL_ISA::load<__m512i>(row + kBehind)))}};
+        simd::CORRAL_ISA::load<__m512i>(blocks.row + kBehind)))}};
   }
 #endif
-  return bytes_of_first_lanes<kGroups>([&](int g) { return load16(at + g * kStride); });
+  const auto load = [&](int g) { return load16(blocks.at(g) + kAt); };
+  return bytes_of_lanes(load(0), load(1), load(2), load(3));
 }
 
 /// Byte i is `value` where bit i of bits is set, else zero.
@@ -251,15 +271,39 @@ inline Bytes looked_up(const uint8_t (&table)[16], const Bytes& x) {
 }
 
 /// The fifth bits, 32 of them at `kAt` of each of four blocks: of the first or of the last values.
-template <class Format, int kAt, int kGroups>
-inline Bytes fifth_bits(const std::byte* row) {
+template <int kAt, class Blocks>
+inline Bytes fifth_bits(const Blocks& blocks) {
   uint64_t bits = 0;
 #pragma GCC unroll 4
-  for (int g = 0; g < kGroups; ++g) {
-    bits |= uint64_t{load_word<uint16_t>(row + g * Format::kBlockBytes + kAt)} << (16 * g);
+  for (int g = 0; g < 4; ++g) {
+    bits |= uint64_t{load_word<uint16_t>(blocks.at(g) + kAt)} << (16 * g);
   }
   return spread_bits(bits, 0x10);
 }
+
+/// The scales of a format whose blocks begin with an f16 scale and, if it has one, an f16 minimum.
+template <class Format>
+struct HalfScales {
+  static Scales<1> scales(RowsAt rows, int) {
+    Scales<1> all;
+    all.scale[0] = halves_of_rows<Format, 0>(rows);
+    if constexpr (Format::kMinimum) all.minimum[0] = negative(halves_of_rows<Format, 2>(rows));
+    return all;
+  }
+  static BlockScales block_scales(RowsAt blocks) {
+    BlockScales all;
+    all.scale = four_halves<0>(blocks);
+    if constexpr (Format::kMinimum) all.minimum = -four_halves<2>(blocks);
+    return all;
+  }
+
+ private:
+  template <int kAt>
+  static F4 four_halves(RowsAt blocks) {
+    return F4{half_at(blocks[0] + kAt), half_at(blocks[1] + kAt), half_at(blocks[2] + kAt),
+              half_at(blocks[3] + kAt)};
+  }
+};
 
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

@@ -8,8 +8,6 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-typedef int32_t I4 __attribute__((vector_size(16)));
-
 // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, halves to even.
 constexpr float kRounder = 12582912.0f;
 // Magnitudes of floats are ordered as their bits are; these bits and those above are not finite.

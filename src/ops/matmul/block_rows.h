@@ -56,10 +56,40 @@ inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const Code
   return chains;
 }
 
-/// Lane g of `chains` is chain g of four rows of B.
-inline void store_totals(const BlockPiece& p, int64_t row, int64_t col, const Floats& chains) {
+/// One step of the chain of the group `group`, in which no whole quad of the row ends: a lane of
+/// the sums is here a row of B.
+template <class Format>
+inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t group,
+                    const RowWalk<Format>& walk) {
+  const std::byte* blocks[kRowsB];
+  walk.blocks(group, blocks);
+  const Codes b = Format::codes(LooseBlocks{blocks}, 0);
+  const BlockScales scales = Format::block_scales(blocks);
+  const int64_t at = quads_before * kQuadGroups + group;
+  const int8_t* bytes =
+      a.bytes + (quads_before + group / kQuadGroups) * kQuad + group % kQuadGroups * 16;
+  const auto first = same_lanes(reinterpret_cast<const std::byte*>(bytes));
+  const auto last = same_lanes(reinterpret_cast<const std::byte*>(bytes + 64));
+  const Ints sums =
+      dot4<Format::kWide>(dot4<Format::kWide>(broadcast(0), b.first, first), b.last, last);
+  const F4 dot = __builtin_convertvector(lane_sums(sums) + a.start[at], F4);
+  chain = fma4(dot, a.scales[at] * scales.scale, chain);
+  if constexpr (Format::kMinimum) chain = fma4(F4{} + a.sums[at], scales.minimum, chain);
+  return chain;
+}
+
+/// The totals of a row of A with four rows of B, from the chains of their whole quads.
+template <class Format>
+inline void finish(const BlockPiece& p, int64_t row, int64_t col, const RowWalk<Format>& walk,
+                   const Floats& chains) {
   F4 lane[kQuadGroups];
   store64(lane, chains);
+  if constexpr (Format::kStepQuads == 1) {
+    for (int64_t g = p.groups / kQuadGroups * kQuadGroups; g < p.groups; ++g) {
+      F4& chain = lane[g % kQuadGroups];
+      chain = add_group<Format>(chain, p.a, row * p.quads(), g, walk);
+    }
+  }
   const F4 totals = ((lane[0] + lane[1]) + lane[2]) + lane[3];
   float* c = p.c + row * p.c_row_stride + col * p.c_col_stride;
   if (p.c_col_stride == 1 && col + kRowsB <= p.n && !p.accumulate) {
@@ -88,11 +118,8 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col) {
   };
   const RowWalk<Format> walk(p, col);
   walk.whole_quads(0, quads, add);
-  if constexpr (Format::kStepQuads == 1) {
-    if (p.groups % kQuadGroups != 0) walk.last_quad(add);
-  }
   for (size_t i = 0; i < kRowsA; ++i) {
-    store_totals(p, row + static_cast<int64_t>(i), col, chains[i]);
+    finish<Format>(p, row + static_cast<int64_t>(i), col, walk, chains[i]);
   }
 }
 

@@ -31,6 +31,7 @@ typedef float F4 __attribute__((vector_size(16)));
 typedef uint8_t U8x16 __attribute__((vector_size(16)));
 typedef int8_t I8x16 __attribute__((vector_size(16)));
 typedef uint32_t U32x4 __attribute__((vector_size(16)));
+typedef int32_t I4 __attribute__((vector_size(16)));
 
 /// Four lanes of 16 bytes.
 struct Bytes {
@@ -111,22 +112,6 @@ inline V of_lanes(Lane a, Lane b, Lane c, Lane d) {
 }
 inline Bytes bytes_of_lanes(U8x16 a, U8x16 b, U8x16 c, U8x16 d) {
   return of_lanes<U8x16, Bytes>(a, b, c, d);
-}
-
-/// Lane g is lane(g) for g < kLanesSet, the others are zeros.
-template <int kLanesSet, class F>
-inline Bytes bytes_of_first_lanes(const F& lane) {
-#if defined(__AVX512F__)
-  const auto at = [&](int g) { return reinterpret_cast<__m128i>(lane(g)); };
-  __m512i all = _mm512_zextsi128_si512(at(0));
-  if constexpr (kLanesSet > 1) all = _mm512_inserti32x4(all, at(1), 1);
-  if constexpr (kLanesSet > 2) all = _mm512_inserti32x4(all, at(2), 2);
-  if constexpr (kLanesSet > 3) all = _mm512_inserti32x4(all, at(3), 3);
-  return {{reinterpret_cast<U8>(all)}};
-#else
-  const auto at = [&](int g) { return g < kLanesSet ? lane(g) : U8x16{}; };
-  return bytes_of_lanes(at(0), at(1), at(2), at(3));
-#endif
 }
 
 /// Lane i holds the 16 bytes at `at` + 16 * the i-th number. All of [at, at + 64) may be read.
@@ -319,6 +304,24 @@ inline Ints sums_of_lanes(const Ints& a, const Ints& b, const Ints& c, const Int
   return folded_lanes(a, b, c, d, [](I32 x, I32 y) { return x + y; });
 }
 
+/// The sum of each lane.
+inline I4 lane_sums(const Ints& x) {
+#if defined(__AVX512F__)
+  auto all = reinterpret_cast<__m512i>(x.part[0]);
+  all = _mm512_add_epi32(all, _mm512_maskz_shuffle_epi32(0xFFFF, all, _MM_PERM_BADC));
+  all = _mm512_add_epi32(all, _mm512_maskz_shuffle_epi32(0xFFFF, all, _MM_PERM_CDAB));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  return reinterpret_cast<I4>(
+      _mm512_maskz_extracti32x4_epi32(0xF, _mm512_maskz_permutexvar_epi32(0xFFFF, order, all), 0));
+#else
+  I4 lane[4];
+  store64(lane, x);
+  I4 sums{};
+  for (int j = 0; j < 4; ++j) sums[j] = (lane[j][0] + lane[j][1]) + (lane[j][2] + lane[j][3]);
+  return sums;
+#endif
+}
+
 /// Word k of lane g of out[k] comes from a, b, c and d in turn: a transposition of each lane.
 inline void transpose_words(const Bytes& a, const Bytes& b, const Bytes& c, const Bytes& d,
                             Bytes (&out)[4]) {
@@ -444,6 +447,15 @@ inline Floats product(const Floats& a, const Floats& b) {
 }
 inline Floats negative(const Floats& x) {
   return each<Floats>([&](int i) { return -x.part[i]; });
+}
+/// As simd's fma.
+inline F4 fma4(F4 a, F4 b, F4 c) {
+#if defined(__FMA__)
+  return reinterpret_cast<F4>(_mm_fmadd_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b),
+                                           reinterpret_cast<__m128>(c)));
+#else
+  return a * b + c;
+#endif
 }
 inline Floats broadcast(float x) {
   return each<Floats>([&](int) { return simd::CORRAL_ISA::set1(x); });

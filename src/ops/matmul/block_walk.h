@@ -8,11 +8,15 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
+// Bytes that a thread reads while the memory answers.
+constexpr int64_t kLeastAhead = 8192;
+
 /// Four rows of B, from `col` on; behind the last row of B the last is taken again.
 template <class Format>
 class RowWalk {
  public:
-  RowWalk(const BlockPiece& p, int64_t col) : groups_(p.groups), ahead_(kRowsB * p.b_row_bytes) {
+  RowWalk(const BlockPiece& p, int64_t col)
+      : groups_(p.groups), ahead_(simd::CORRAL_ISA::max(kRowsB * p.b_row_bytes, kLeastAhead)) {
     row_[0] = p.b + col * p.b_row_bytes;
     for (int64_t j = 1; j < kRowsB; ++j) {
       row_[j] = row_[j - 1] + (col + j < p.n ? p.b_row_bytes : 0);
@@ -30,42 +34,37 @@ class RowWalk {
       const std::byte* at[kRowsB];
       for (int64_t j = 0; j < kRowsB; ++j) {
         at[j] = row_[j] + step * Format::kStepBytes;
-        // As far along in the rows that come after these four, into the second cache: the first
-        // waits for too few lines at a time.
+        // As far along in the rows that come after these four, or after some more if they are
+        // short. Into the second cache: the first waits for too few lines at a time.
         for (int line = 0; line < Format::kStepBytes; line += 64) {
           __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
         }
       }
 #pragma GCC unroll 2
       for (int part = 0; part < Format::kStepQuads; ++part) {
-        one_quad<kQuadGroups>(at, step * Format::kStepQuads + part, part, f);
+        one_quad(at, step * Format::kStepQuads + part, part, f);
       }
     }
   }
 
-  /// f of the quad inside which the rows end. Only formats with blocks of 32 have one.
-  template <class F>
-  void last_quad(const F& f) const {
-    const int64_t quad = groups_ / kQuadGroups;
-    const std::byte* at[kRowsB];
-    for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_[j] + quad * Format::kStepBytes;
-    switch (groups_ % kQuadGroups) {
-      case 1:
-        return one_quad<1>(at, quad, 0, f);
-      case 2:
-        return one_quad<2>(at, quad, 0, f);
-      default:
-        return one_quad<3>(at, quad, 0, f);
-    }
+  /// The block that holds the group `group` of each of the rows. Only for blocks of 32.
+  void blocks(int64_t group, const std::byte** at) const {
+    for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_[j] + group * Format::kBlockBytes;
   }
 
  private:
-  template <int kGroups, class F>
+  static Codes codes(const std::byte* at, int part) {
+    if constexpr (Format::kStepQuads == 1) {
+      return Format::codes(RowBlocks<Format>{at}, part);
+    } else {
+      return Format::codes(at, part);
+    }
+  }
+  template <class F>
   static void one_quad(RowsAt at, int64_t quad, int part, const F& f) {
-    const Codes codes[kRowsB] = {
-        Format::template codes<kGroups>(at[0], part), Format::template codes<kGroups>(at[1], part),
-        Format::template codes<kGroups>(at[2], part), Format::template codes<kGroups>(at[3], part)};
-    f(quad, codes, Format::template scales<kGroups>(at, part));
+    const Codes all[kRowsB] = {codes(at[0], part), codes(at[1], part), codes(at[2], part),
+                               codes(at[3], part)};
+    f(quad, all, Format::scales(at, part));
   }
 
   int64_t groups_;
