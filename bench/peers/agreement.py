@@ -95,7 +95,7 @@ def base_models(args):
                                        "--rope-scaling", "0", "--expert-ffn", "256"],
     }
     for i, (name, options) in enumerate(shapes.items()):
-        run([sys.executable, args.make_model, path(f"made{i}"), "--type", "F32", "--vocab", "1024", "--seed", "7",
+        run([args.make_model, path(f"made{i}"), "--type", "F32", "--vocab", "1024", "--seed", "7",
              *options])
         yield name, path(f"made{i}"), 1024
 
