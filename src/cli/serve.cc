@@ -124,6 +124,8 @@ void add_serve_command(CLI::App& app, Io& io) {
       ->capture_default_str();
   command->add_option("--api-key", options->server.api_keys,
                       "a key that clients must send; may be given again");
+  command->add_option("--searxng", options->server.searxng,
+                      "address of a SearXNG server: lets the chat page search the web");
   command->add_option("--name", options->server.model, "what clients call the model");
   command->add_flag("--no-prefix-cache", options->no_prefix_cache,
                     "compute every prompt from its beginning");

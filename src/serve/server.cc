@@ -53,6 +53,7 @@ Server::Server(engine::Engine& engine, std::shared_ptr<const text::Tokenizer> to
   for (const std::string& key : options.api_keys) {
     if (key.empty()) throw UsageError("an API key is empty");
   }
+  if (!options.searxng.empty()) web_search_ = std::make_unique<WebSearch>(options.searxng);
   http_ = std::make_unique<HttpServer>(
       options.http, [this](const HttpRequest& request, const ResponderPtr& responder) {
         handle(request, responder);
@@ -112,6 +113,16 @@ void Server::route(const HttpRequest& request, const ResponderPtr& responder, co
     if (draining_) throw ApiError(503, "the server is shutting down");
     if (quick != small.end()) return whole(quick->second(service_, request));
     return answer->second(service_, {request, responder, client_of(request), ended});
+  }
+  if (request.path == "/page/features" && get) {
+    return whole({.body = dump({{"web_search", web_search_ != nullptr}})});
+  }
+  if (request.path == "/page/search" && web_search_ != nullptr) {
+    need("POST");
+    if (!is_json(request.content_type)) {
+      throw ApiError(415, "the Content-Type must be application/json");
+    }
+    return web_search_->answer(request, responder, [ended](int status) { ended(status, {}); });
   }
   if (request.path == "/v1/models" && get) return whole(get_models(service_));
   if (request.path == "/metrics" && get) {

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "serve/http_server.h"
 #include "serve/service.h"
+#include "serve/web_search.h"
 
 namespace corral::serve {
 
@@ -18,6 +19,7 @@ struct ServerOptions {
   HttpOptions http;
   std::string model;                  // how the model is called
   std::vector<std::string> api_keys;  // empty: everybody may ask
+  std::string searxng;                // where the page's searches go; empty: nowhere
   /// Receives a line of JSON for each request: when, what, how it ended, how long it took, counts
   /// of tokens. Never prompts or answers. Called by one thread at a time.
   std::function<void(const std::string& line)> log;
@@ -54,7 +56,8 @@ class Server {
   engine::Engine& engine_;
   ServerOptions options_;
   Service service_;
-  std::shared_ptr<Log> log_;  // shared with requests that end after the server
+  std::shared_ptr<Log> log_;               // shared with requests that end after the server
+  std::unique_ptr<WebSearch> web_search_;  // null: the page does not search
   std::atomic<bool> draining_{false};
   std::unique_ptr<HttpServer> http_;  // last: it uses the others
 };

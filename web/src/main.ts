@@ -8,7 +8,9 @@ import { Page } from "./view/page";
 
 async function start(): Promise<void> {
   const settings = loadSettings();
-  const chat = new Chat(await Database.open(), settings, new ServerLink(), new Toolbox(settings, builtInTools()));
+  const link = new ServerLink();
+  const tools = new Toolbox(settings, builtInTools(), (name) => name !== "web_search" || link.features.webSearch);
+  const chat = new Chat(await Database.open(), settings, link, tools);
   new Page(chat).start();
 }
 

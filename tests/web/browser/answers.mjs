@@ -123,7 +123,7 @@ export function answers(body, last, text) {
   }
   if (/mock:break/.test(text)) return { text: "This answer will not reach its end, whatever one does.", breakAt: 4 };
   if (/mock:length/.test(text)) return { text: "Cut off in the mid", finish: "length" };
-  if (/mock:essay/.test(text)) return { text: "A sentence that says little. ".repeat(400) };
+  if (/mock:essay/.test(text)) return { text: "A sentence that says little. ".repeat(400), perChunk: 400 };
   const images = body.messages.flatMap((message) => (Array.isArray(message.content) ? message.content : [])).filter((part) => part.type === "image_url").length;
   if (images > 0) return { text: `I see ${images} pictures.` };
   return { text: `You said: ${text.slice(-200)}` };

@@ -49,6 +49,20 @@ test("blocks that are complete stay the same nodes", onPage("mock", {}, async ({
   assert.ok(await page.evaluate(() => window.heading === document.querySelector(".markdown h1")));
 }));
 
+test("the end of the answer stays in sight, until one scrolls up", onPage("mock", { height: 500 }, async ({ page }) => {
+  const distance = () => page.locator(".thread").evaluate((thread) => thread.scrollHeight - thread.scrollTop - thread.clientHeight);
+  await ask(page, "mock:long");
+  await page.locator(".katex-display").waitFor();
+  await page.waitForTimeout(200);
+  assert.ok((await distance()) < 3);
+  await page.locator(".thread").hover();
+  await page.mouse.wheel(0, -600);
+  await page.getByRole("button", { name: "To the latest" }).waitFor();
+  assert.ok((await distance()) > 300);
+  await page.getByRole("button", { name: "To the latest" }).click();
+  assert.ok((await distance()) < 3);
+}));
+
 test("stop ends the answer and keeps what came", onPage("mock", {}, async ({ page, mock }) => {
   mock.gate = new Promise(() => {});
   await send(page, "mock:slow");

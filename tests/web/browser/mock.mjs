@@ -1,4 +1,5 @@
 // A server with answers by script in front of a corral that gives the page itself.
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import { answers } from "./answers.mjs";
 
@@ -22,6 +23,7 @@ export class Mock {
     this.key = null; // which key it wants
     this.busy = 0; // how many requests get 429
     this.context = 8192;
+    this.results = null; // of every search; null: it cannot search
     this.models = ["mock-large", "mock-small"];
     this.requests = []; // bodies of what was asked
     this.delayMs = 1;
@@ -51,6 +53,8 @@ export class Mock {
   handle(request, response) {
     const path = request.url.split("?")[0];
     if (path === "/health") return json(response, 200, { status: "ok" });
+    if (path === "/page/features") return json(response, 200, { web_search: this.results !== null, expert_routing: true });
+    if (path === "/page/search") return json(response, 200, { results: this.results });
     if (!path.startsWith("/v1/")) return this.forward(request, response);
     if (this.key !== null && request.headers.authorization !== `Bearer ${this.key}`) {
       return json(response, 401, { error: { message: "this server needs an API key it knows" } });
@@ -63,13 +67,24 @@ export class Mock {
     request.on("end", () => void this.chat(JSON.parse(body), response));
   }
 
-  // The page itself, with corral's own headers.
+  // The page itself, with corral's own headers. SITE=FOLDER: with the files that build_page.py put there,
+  // so that a change of the page can be tried without building the program.
   forward(request, response) {
+    const { SITE: site } = process.env;
+    delete request.headers["if-none-match"];
     const inner = http.request(
       { host: "127.0.0.1", port: this.corralPort, path: request.url, method: request.method, headers: request.headers },
       (answer) => {
-        response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
+        if (site === undefined || !/^\/($|assets\/|frame$)/.test(request.url)) {
+          response.writeHead(answer.statusCode, answer.headers);
+          return answer.pipe(response);
+        }
+        answer.resume();
+        const names = { "/": "/index.html", "/frame": "/frame.html" };
+        const { "content-encoding": _, "content-length": __, ...headers } = answer.headers;
+        const type = { js: "text/javascript", css: "text/css" }[request.url.split(".").pop()];
+        response.writeHead(200, { ...headers, ...(type === undefined ? {} : { "content-type": type }) });
+        response.end(readFileSync(site + (names[request.url] ?? request.url)));
       },
     );
     inner.on("error", () => response.destroy());
@@ -100,7 +115,7 @@ export class Mock {
   async stream(body, answer, response, size) {
     const event = (choice, extra = {}) =>
       response.write(`data: ${JSON.stringify({ choices: choice === null ? [] : [{ index: 0, finish_reason: null, ...choice }], ...extra })}\n\n`);
-    const pieces = cut(answer.text ?? "", this.perChunk);
+    const pieces = cut(answer.text ?? "", answer.perChunk ?? this.perChunk);
     for (const [i, piece] of pieces.entries()) {
       if (response.destroyed) return;
       if (this.gate !== null && i >= Math.floor(pieces.length / 2)) await this.gate;

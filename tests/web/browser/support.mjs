@@ -64,6 +64,8 @@ export async function openPage(to = "mock", { width = 1280, height = 800, dark =
   page.setDefaultTimeout(10_000);
   await page.goto(`http://127.0.0.1:${port}/${hash}`);
   await page.locator(".composer-field").waitFor();
+  // The page has met the server and stored the model by then.
+  await page.locator(".model-select").waitFor();
   const close = async () => {
     await context.close();
     assert.deepEqual(problems, [], "errors on the page");
@@ -108,7 +110,9 @@ export async function answered(page) {
 }
 
 export async function ask(page, text) {
+  const before = await page.locator(".message.assistant").count();
   await send(page, text);
+  await until(page, (count) => document.querySelectorAll(".message.assistant").length > count, before);
   await answered(page);
 }
 

@@ -22,6 +22,20 @@ test("a call waits for a yes, runs, and its result goes back", onPage("mock", {}
   assert.equal(messages[1].tool_calls[0].id, messages[2].tool_call_id);
 }));
 
+test("a search asks the server, where the server can search", onPage("mock", {}, async ({ page, mock }) => {
+  await page.getByRole("button", { name: "Tools", exact: true }).click();
+  assert.equal(await page.getByLabel("Search the web").count(), 0);
+  mock.results = [{ title: "Llamas", url: "https://example.org/llamas", content: "They hum." }];
+  await page.reload();
+  await page.getByRole("button", { name: "Tools", exact: true }).click();
+  await page.getByLabel("Search the web").check();
+  await page.keyboard.press("Escape");
+  await ask(page, 'mock:tool web_search {"query": "llamas"}');
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.locator(".markdown", { hasText: "They hum." }).waitFor();
+  assert.equal(mock.requests.at(-1).messages.at(-1).content, "1. Llamas\nhttps://example.org/llamas\nThey hum.");
+}));
+
 test("a call that is refused tells the model so", onPage("mock", {}, async ({ page, mock }) => {
   await withTools(page, { tools: ["current_time"] });
   await ask(page, "mock:tool current_time {}");

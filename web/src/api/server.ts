@@ -51,3 +51,23 @@ export async function isHealthy(): Promise<boolean> {
     return false;
   }
 }
+
+/** What a server can do beyond OpenAI's API. */
+export interface Features {
+  /** Search the web, for the page. */
+  webSearch: boolean;
+  /** Say which experts worked on each token. */
+  expertRouting: boolean;
+}
+
+/** Servers that do not know the question can do none of it. */
+export async function fetchFeatures(): Promise<Features> {
+  let known: Record<string, unknown> = {};
+  try {
+    const response = await fetch("/page/features", { headers: withKey() });
+    if (response.ok) known = (await response.json()) as Record<string, unknown>;
+  } catch {
+    // Nobody answered: nothing is known.
+  }
+  return { webSearch: known["web_search"] === true, expertRouting: known["expert_routing"] === true };
+}

@@ -1,4 +1,4 @@
-import { fetchModels, isHealthy, storeKey, type Model } from "../api/server";
+import { fetchFeatures, fetchModels, isHealthy, storeKey, type Features, type Model } from "../api/server";
 import type { Failure } from "../data/types";
 import { Emitter } from "./emitter";
 
@@ -9,6 +9,7 @@ export class ServerLink {
   readonly changes = new Emitter<ServerLink>();
   models: Model[] = [];
   failure: Failure | null = null;
+  features: Features = { webSearch: false, expertRouting: false };
   /** It was away and is back. */
   returned = false;
   private timer = 0;
@@ -20,6 +21,7 @@ export class ServerLink {
     const was_away = this.failure?.kind === "offline";
     if (Array.isArray(result)) {
       this.models = result;
+      this.features = await fetchFeatures();
       this.failure = null;
       this.returned = was_away;
     } else {

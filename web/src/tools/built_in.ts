@@ -1,9 +1,10 @@
 import { runJavascript } from "./javascript";
 import type { Tool } from "./toolbox";
+import { webSearch } from "./web_search";
 
 /** The tools that come with the page. */
 export function builtInTools(): Tool[] {
-  return [currentTime, runJavascript];
+  return [currentTime, runJavascript, webSearch];
 }
 
 const currentTime: Tool = {

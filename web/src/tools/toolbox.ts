@@ -14,8 +14,14 @@ export interface Tool {
 export class Toolbox {
   constructor(
     private readonly settings: Settings,
-    readonly known: readonly Tool[],
+    private readonly all: readonly Tool[],
+    private readonly isAvailable: (name: string) => boolean,
   ) {}
+
+  /** The tools that can run here and now. */
+  get known(): readonly Tool[] {
+    return this.all.filter((tool) => this.isAvailable(tool.name));
+  }
 
   descriptions(): ToolDescription[] {
     const chosen = this.known.filter((tool) => this.settings.tools.includes(tool.name));

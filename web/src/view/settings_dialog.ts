@@ -34,7 +34,7 @@ export function showSettings(chat: Chat, actions: SettingsActions): void {
     part(words.conversation, ...instructionFields(chat, changed)),
     part(words.answers, answers),
     part(words.toolsPart, ...toolFields(chat, settings, changed)),
-    part(words.page, themeField(), ...switches(settings, changed)),
+    part(words.page, themeField(), ...switches(settings, chat.link.features.expertRouting, changed)),
     part(words.data, ...dataFields(actions)),
   );
 }
@@ -157,7 +157,7 @@ function toolFields(chat: Chat, settings: Settings, changed: () => void): HTMLEl
   return [...boxes, h("label", { class: "field" }, h("span", { class: "field-label" }, texts.tools.own), own, h("span", { class: "field-hint" }, texts.tools.ownHint), error)];
 }
 
-function switches(settings: Settings, changed: () => void): HTMLElement[] {
+function switches(settings: Settings, routes: boolean, changed: () => void): HTMLElement[] {
   const bool = (key: "enterSends" | "canvasOpens" | "tokenDetails" | "expertRouting", label: string, hint = "") =>
     toggle(label, hint, settings[key], (on) => {
       settings[key] = on;
@@ -167,7 +167,7 @@ function switches(settings: Settings, changed: () => void): HTMLElement[] {
     bool("enterSends", words.enterSends),
     bool("canvasOpens", words.canvasOpens),
     bool("tokenDetails", words.tokenDetails, words.tokenDetailsHint),
-    bool("expertRouting", words.expertRouting, words.expertRoutingHint),
+    ...(routes ? [bool("expertRouting", words.expertRouting, words.expertRoutingHint)] : []),
   ];
 }
 

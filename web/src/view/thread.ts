@@ -18,6 +18,7 @@ export class Thread {
   private readonly latest: HTMLButtonElement;
   private views = new Map<string, MessageView>();
   private follows = true;
+  private lastTop = 0;
   private readonly waiting = new Set<Message>();
   private frame = 0;
 
@@ -113,10 +114,14 @@ export class Thread {
     this.welcome.render();
   }
 
+  // Only going up ends the following: content that grows in one piece moves the end away, not the reader.
   private scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.follows = scrollHeight - scrollTop - clientHeight < nearPixels;
-    this.latest.hidden = this.follows;
+    const near = scrollHeight - scrollTop - clientHeight < nearPixels;
+    if (near) this.follows = true;
+    else if (scrollTop < this.lastTop) this.follows = false;
+    this.lastTop = scrollTop;
+    this.latest.hidden = near || this.follows;
   }
 
   private keepAtEnd(): void {
