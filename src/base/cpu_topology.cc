@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <fstream>
 #include <map>
@@ -15,8 +14,6 @@
 #include <set>
 #include <sstream>
 #include <string>
-
-#include "base/thread_pool.h"
 
 namespace corral {
 namespace {
@@ -123,6 +120,14 @@ double read_quota(const fs::path& root) {
   return least;
 }
 
+// The calling thread, and threads that it starts. False when the system refuses.
+bool run_on(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
 }  // namespace
 
 int CpuTopology::nodes() const {
@@ -202,25 +207,21 @@ std::vector<int> cpus_to_compute_on(const CpuTopology& topology) {
   return ids;
 }
 
-bool bind_to_nodes(ThreadPool& threads, const CpuTopology& topology) {
-  if (topology.nodes() < 2) return true;
+NodeBinding::NodeBinding(const CpuTopology& topology) {
+  if (topology.nodes() < 2) return;
   constexpr size_t kBits = 8 * sizeof(unsigned long);
   std::array<unsigned long, kMostNodes / kBits> mask = {};
   for (const Cpu& cpu : topology.cpus) {
     const auto node = static_cast<size_t>(cpu.node);
     mask[node / kBits] |= 1UL << (node % kBits);
   }
-  const std::vector<int> cpus = cpus_to_compute_on(topology);
-  std::atomic<bool> done{true};
-  threads.run([&](int member) {
-    if (::syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask.data(), kMostNodes) != 0) done = false;
-    if (member == 0 || static_cast<size_t>(member) >= cpus.size()) return;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<size_t>(cpus[static_cast<size_t>(member)]), &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0) done = false;
-  });
-  return done;
+  ::syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask.data(), kMostNodes);
+  const std::vector<int> before = allowed_cpus();
+  if (run_on(cpus_to_compute_on(topology))) before_ = before;
+}
+
+NodeBinding::~NodeBinding() {
+  if (!before_.empty()) run_on(before_);
 }
 
 }  // namespace corral

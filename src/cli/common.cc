@@ -42,9 +42,8 @@ DevicePtr MachineOptions::device() const {
   CpuOptions options;
   if (threads_ > 0) options.threads = threads_;
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
-  DevicePtr device = Device::cpu(options);
-  bind_to_nodes(device->threads(), read_cpu_topology("/", allowed_cpus()));
-  return device;
+  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
+  return Device::cpu(options);
 }
 
 void KvTypeOptions::add_to(CLI::App& command) {

@@ -7,7 +7,6 @@
 #include <string>
 #include <thread>
 
-#include "base/thread_pool.h"
 #include "support/temp_dir.h"
 
 namespace corral {
@@ -125,29 +124,37 @@ TEST(CpuTopology, OfThisMachineHasAProcessor) {
   EXPECT_LE(cpus_to_compute_on(topology).size(), allowed.size());
 }
 
-// Two nodes where there may be one: the system keeps to those that exist, or refuses.
-TEST(CpuTopology, BindsThreadsOnlyWithSeveralNodes) {
-  const auto allowed = allowed_cpus();
-  CpuTopology topology = read_cpu_topology("/", allowed);
-  const auto places = [](ThreadPool& pool) {
-    std::vector<std::vector<int>> masks(static_cast<size_t>(pool.size()));
-    pool.run([&](int member) { masks[static_cast<size_t>(member)] = allowed_cpus(); });
-    return masks;
-  };
-  for (Cpu& cpu : topology.cpus) cpu.node = 0;
-  ThreadPool one_node(2);
-  EXPECT_TRUE(bind_to_nodes(one_node, topology));
-  EXPECT_THAT(places(one_node), ElementsAre(allowed, allowed));
-  if (topology.cpus.size() < 2) GTEST_SKIP() << "needs two processors";
+/// Where a thread may run that is started now.
+std::vector<int> allowed_in_new_thread() {
+  std::vector<int> allowed;
+  std::thread([&] { allowed = allowed_cpus(); }).join();
+  return allowed;
+}
 
+TEST(NodeBinding, KeepsNewThreadsOnTheTeamsProcessors) {
+  const auto allowed = allowed_cpus();
+  if (allowed.size() < 2) GTEST_SKIP() << "needs two processors";
+  // Two nodes, which this machine may not have, with one core that is allowed to compute.
+  CpuTopology topology;
   topology.cpus = {{.id = allowed[0], .core = 0}, {.id = allowed[1], .core = 1, .node = 1}};
-  topology.quota = 0;
+  topology.quota = 1;
   // In a thread of its own, whose memory policy ends with it.
   std::thread([&] {
-    ThreadPool two_nodes(2);
-    bind_to_nodes(two_nodes, topology);
-    EXPECT_THAT(places(two_nodes), ElementsAre(allowed, std::vector<int>{allowed[1]}));
+    {
+      const NodeBinding binding(topology);
+      EXPECT_THAT(allowed_in_new_thread(), ElementsAre(allowed[0]));
+    }
+    EXPECT_EQ(allowed_cpus(), allowed);
+    EXPECT_EQ(allowed_in_new_thread(), allowed);
   }).join();
+}
+
+TEST(NodeBinding, DoesNothingWithOneNode) {
+  const auto allowed = allowed_cpus();
+  CpuTopology topology;
+  topology.cpus = {{.id = allowed[0], .core = 0}};
+  const NodeBinding binding(topology);
+  EXPECT_EQ(allowed_in_new_thread(), allowed);
 }
 
 TEST(ParseCpuList, ReadsNumbersAndRanges) {
