@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/form_options.h"
 #include "cli/generation_options.h"
 #include "cli/image_options.h"
 #include "cli/interrupt.h"
@@ -21,6 +22,7 @@ struct RunOptions {
   bool chat = false;
   bool json = false;
   GenerationOptions generation;
+  FormOptions form;
   ImageOptions images;
   SpeculationOptions speculation;
   std::string quantize;
@@ -89,8 +91,10 @@ void run_model(const RunOptions& options, Io& io) {
     if (!options.json) io.out << part << std::flush;
     return !interrupt.requested();
   };
+  engine::GenerateOptions generate = options.generation.generate();
+  generate.constraint = options.form.constraint(loaded.need_tokenizer());
   const engine::Answer answer =
-      session.generate(tokens, options.generation.generate(), show, speculation.speculator.get());
+      session.generate(tokens, generate, show, speculation.speculator.get());
   if (options.json) {
     io.out << answer_json(answer, options.speculation.given()).dump() << '\n';
   } else {
@@ -110,7 +114,11 @@ void add_run_command(CLI::App& app, Io& io) {
                     "the prompt is a user's message, answered in chat format");
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
+<<<<<<< HEAD
   options->speculation.add_to(*command);
+=======
+  options->form.add_to(*command);
+>>>>>>> 2268fd1 (Structured output at the command line and over HTTP; calls of tools where they are required)
   options->images.add_to(*command);
   options->images.add_video_to(*command);
   add_quantize(*command, options->quantize);
@@ -119,7 +127,11 @@ void add_run_command(CLI::App& app, Io& io) {
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
       "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
+<<<<<<< HEAD
       "  corral run scout.gguf --chat --lookup -p - < edit_this_file.txt\n"
+=======
+      "  corral run scout.gguf --chat -p \"Two cities as JSON\" --json-schema cities.json\n"
+>>>>>>> 2268fd1 (Structured output at the command line and over HTTP; calls of tools where they are required)
       "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"\n"
       "  corral run scout.gguf --chat --video clip.mp4 --frames 6 -p \"What happens?\"");
   command->callback([options, &io] { run_model(*options, io); });

@@ -84,13 +84,6 @@ AnswerRequest read_answer(const Fields& fields) {
   }
   answer.priority = static_cast<int32_t>(fields.integer(number::kPriority).value_or(0));
   answer.timeout_seconds = fields.number(number::kTimeout);
-  if (const OrderedJson* format = fields.find("response_format")) {
-    if (!format->is_object()) fields.fail("response_format", "is no object");
-    const auto type = Fields(*format, "response_format.").text("type").value_or("");
-    if (type != "text") {
-      fields.fail("response_format", "can only be {\"type\": \"text\"} on this server");
-    }
-  }
   return answer;
 }
 
@@ -153,9 +146,6 @@ std::string read_tools(const Fields& fields) {
   }
   if (const OrderedJson* choice = fields.find("tool_choice")) {
     if (*choice == "none") return "";
-    if (*choice != "auto") {
-      fields.fail("tool_choice", "can be \"auto\" or \"none\" on this server");
-    }
   }
   return tools == nullptr || tools->empty() ? "" : tools->dump();
 }
@@ -195,6 +185,7 @@ CompletionRequest parse_completion(std::string_view body) {
   const Fields fields(json);
   CompletionRequest request;
   request.answer = read_answer(fields);
+  request.answer.form = read_answer_form(fields, false);
   request.answer.generate.logprobs = fields.integer(number::kLogprobs);
   if (!request.answer.max_tokens) request.answer.max_tokens = 16;  // as OpenAI's API has it
   request.echo = fields.boolean("echo").value_or(false);
@@ -222,6 +213,7 @@ ChatRequest parse_chat(std::string_view body) {
   }
   request.messages = read_messages(fields);
   request.tools = read_tools(fields);
+  request.answer.form = read_answer_form(fields, true);
   return request;
 }
 

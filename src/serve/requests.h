@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/generation.h"
+#include "serve/answer_form.h"
 #include "serve/api_json.h"
 #include "text/chat.h"
 
@@ -57,6 +58,7 @@ struct AnswerRequest {
   bool stream_usage = false;
   int32_t priority = 0;
   std::optional<double> timeout_seconds;
+  std::optional<AnswerForm> form;  // that the answer has to follow
 };
 
 /// /v1/completions.

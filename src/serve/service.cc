@@ -44,6 +44,7 @@ engine::Request Service::request(const AnswerRequest& answer, std::vector<int32_
         400, str("max_tokens is ", result.options.max_tokens, ", the context holds ", context),
         "max_tokens");
   }
+  if (answer.form) result.options.constraint = forms.constraint(*answer.form, tokenizer);
   if (!answer.seeded) result.options.sampling.seed = draw();
   result.choices = answer.n;
   result.priority = answer.priority;

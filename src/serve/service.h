@@ -22,6 +22,7 @@ struct Service {
   int64_t created = 0;  // seconds since 1970
   uint64_t secret = 0;  // names and unseeded random numbers are drawn from it
   std::atomic<uint64_t> drawn{0};
+  AnswerForms forms = {};
 
   /// 64 bits that nobody can guess and that do not come again.
   uint64_t draw();
@@ -29,7 +30,8 @@ struct Service {
   std::string new_id(const char* prefix);
   /// Throws ApiError 404 when a request asks for another model.
   void check_model(const std::string& name) const;
-  /// An engine request for this prompt. Throws ApiError 400 when it does not fit the context.
+  /// An engine request for this prompt. Throws ApiError 400 when it does not fit the context, and
+  /// when the form that the answer has to follow is not supported.
   engine::Request request(const AnswerRequest& answer, std::vector<int32_t> prompt,
                           const std::string& client);
 };

@@ -152,8 +152,13 @@ TEST(Requests, NameWhatIsWrong) {
   EXPECT_THAT(chat_refused({{"tools", 1}}), HasSubstr("tools is no list"));
   EXPECT_THAT(chat_refused({{"tools", {{{"type", "function"}}}}}), HasSubstr("tools has a part"));
   EXPECT_THAT(chat_refused({{"tool_choice", "required"}}), HasSubstr("tool_choice"));
-  EXPECT_THAT(chat_refused({{"response_format", {{"type", "json_object"}}}}),
-              HasSubstr("response_format"));
+  EXPECT_THAT(chat_refused({{"tool_choice", "sometimes"}}), HasSubstr("tool_choice"));
+  EXPECT_THAT(chat_refused({{"response_format", {{"type", "poem"}}}}),
+              HasSubstr("response_format has the type 'poem'"));
+  EXPECT_THAT(chat_refused({{"response_format", {{"type", "json_schema"}}}}),
+              HasSubstr("response_format.json_schema is no object"));
+  EXPECT_THAT(chat_refused({{"response_format", {{"type", "json_object"}}}, {"ignore_eos", true}}),
+              HasSubstr("ignore_eos"));
   const json image = {{"type", "image_url"}, {"image_url", {{"url", "data:image/png;base64,"}}}};
   EXPECT_THAT(chat_refused({{"messages", {{{"role", "user"}, {"content", {image}}}}}}),
               HasSubstr("takes text only"));

@@ -201,6 +201,75 @@ TEST_F(Api, BiasForcesATokenAndToolsBecomeCalls) {
   EXPECT_EQ(body["choices"][0]["text"], "aaa");
 }
 
+TEST_F(Api, AnswersFollowTheFormThatWasAskedFor) {
+  start();
+  const auto answer = [&](const json& format, int seed) {
+    const json request = {
+        {"prompt", "x"}, {"max_tokens", 400}, {"seed", seed}, {"response_format", format}};
+    return post("/v1/completions", request).json()["choices"][0];
+  };
+  const json schema = {{"type", "object"},
+                       {"properties",
+                        {{"n", {{"type", "integer"}, {"minimum", 3}, {"maximum", 12}}},
+                         {"s", {{"type", "string"}, {"maxLength", 4}}}}},
+                       {"required", {"n", "s"}},
+                       {"additionalProperties", false}};
+  for (int seed = 0; seed < 4; ++seed) {
+    const json choice =
+        answer({{"type", "json_schema"}, {"json_schema", {{"schema", schema}}}}, seed);
+    EXPECT_EQ(choice["finish_reason"], "stop");
+    const json value = json::parse(choice["text"].get<std::string>());
+    EXPECT_GE(value.at("n"), 3);
+    EXPECT_LE(value.at("n"), 12);
+    EXPECT_EQ(value.size(), 2u);
+  }
+  EXPECT_EQ(answer({{"type", "regex"}, {"pattern", "ab{2}c"}}, 1)["text"], "abbc");
+  EXPECT_EQ(answer({{"type", "grammar"}, {"grammar", "root ::= \"x\" \"yz\"{2}"}}, 1)["text"],
+            "xyzyz");
+  // What the length cuts off says so.
+  const json cut =
+      post("/v1/completions", {{"prompt", "x"},
+                               {"max_tokens", 3},
+                               {"response_format", {{"type", "regex"}, {"pattern", "abcdef"}}}})
+          .json()["choices"][0];
+  EXPECT_EQ(cut["text"], "abc");
+  EXPECT_EQ(cut["finish_reason"], "length");
+}
+
+TEST_F(Api, CallsOfToolsAreMadeWhereTheyAreRequired) {
+  start();
+  const json tools = {{{"type", "function"},
+                       {"function",
+                        {{"name", "weather"},
+                         {"strict", true},
+                         {"parameters",
+                          {{"type", "object"},
+                           {"properties", {{"city", {{"enum", {"Oslo", "Rome"}}}}}},
+                           {"required", {"city"}}}}}}},
+                      {{"type", "function"}, {"function", {{"name", "time"}}}}};
+  json request = {{"messages", {{{"role", "user"}, {"content", "hi"}}}},
+                  {"tools", tools},
+                  {"max_tokens", 600},
+                  {"seed", 5},
+                  {"tool_choice", {{"type", "function"}, {"function", {{"name", "weather"}}}}},
+                  {"parallel_tool_calls", false}};
+  const json choice = post("/v1/chat/completions", request).json()["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  ASSERT_EQ(choice["message"]["tool_calls"].size(), 1u);
+  const json call = choice["message"]["tool_calls"][0]["function"];
+  EXPECT_EQ(call["name"], "weather");
+  EXPECT_THAT(json::parse(call["arguments"].get<std::string>())["city"],
+              testing::AnyOf("Oslo", "Rome"));
+  request["tool_choice"]["function"]["name"] = "nothing";
+  EXPECT_THAT(post("/v1/chat/completions", request).body, HasSubstr("no tool is named 'nothing'"));
+  request["tool_choice"] = "auto";
+  request["tools"][0]["function"]["parameters"]["not"] = true;
+  const Reply refused = post("/v1/chat/completions", request);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body,
+              HasSubstr("the tool weather: json schema: at the root: the keyword 'not'"));
+}
+
 TEST_F(Api, TokenizesAndBack) {
   start();
   json body = post("/tokenize", {{"prompt", "ab<|eot|>"}}).json();

@@ -44,8 +44,14 @@ uint32_t possible_types(const SchemaNode& node) {
 
 }  // namespace
 
-ExprId SchemaCompiler::compile() {
-  const ExprId root = call({{&document_, ""}});
+ExprId SchemaCompiler::compile_object() {
+  static const OrderedJson an_object = {{"type", "object"}};
+  return compile({{&an_object, ""}});
+}
+
+ExprId SchemaCompiler::compile(SchemaNodes more) {
+  more.insert(more.begin(), {&document_, ""});
+  const ExprId root = call(std::move(more));
   while (!pending_.empty()) {
     const auto [rule, nodes] = std::move(pending_.back());
     pending_.pop_back();

@@ -26,10 +26,13 @@ class SchemaCompiler {
       : pieces_(pieces), document_(document) {}
 
   /// The documents that the whole document describes.
-  ExprId compile();
+  ExprId compile() { return compile({}); }
+  /// Those of them that are objects.
+  ExprId compile_object();
 
  private:
   // json_schema.cc: which schemas hold together.
+  ExprId compile(SchemaNodes more);
   RuleId rule_of(SchemaNodes nodes);
   ExprId call(SchemaNodes nodes) { return pieces_.grammar().call(rule_of(std::move(nodes))); }
   ExprId alternatives(const SchemaNodes& nodes);
