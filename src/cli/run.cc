@@ -114,11 +114,8 @@ void add_run_command(CLI::App& app, Io& io) {
                     "the prompt is a user's message, answered in chat format");
   command->add_flag("--json", options->json, "text, token ids, finish reason and timings as JSON");
   options->generation.add_to(*command);
-<<<<<<< HEAD
   options->speculation.add_to(*command);
-=======
   options->form.add_to(*command);
->>>>>>> 2268fd1 (Structured output at the command line and over HTTP; calls of tools where they are required)
   options->images.add_to(*command);
   options->images.add_video_to(*command);
   add_quantize(*command, options->quantize);
@@ -127,11 +124,8 @@ void add_run_command(CLI::App& app, Io& io) {
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
       "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
-<<<<<<< HEAD
       "  corral run scout.gguf --chat --lookup -p - < edit_this_file.txt\n"
-=======
       "  corral run scout.gguf --chat -p \"Two cities as JSON\" --json-schema cities.json\n"
->>>>>>> 2268fd1 (Structured output at the command line and over HTTP; calls of tools where they are required)
       "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"\n"
       "  corral run scout.gguf --chat --video clip.mp4 --frames 6 -p \"What happens?\"");
   command->callback([options, &io] { run_model(*options, io); });

@@ -15,6 +15,7 @@ constexpr size_t kMostRules = 20'000;
 constexpr int kMostReferences = 100;   // one behind the other
 constexpr size_t kMostBranches = 256;  // of oneOf
 constexpr int kMostExpansions = 100'000;
+constexpr size_t kMostInside = 500;
 constexpr size_t kMostCompared = 1000;  // listed values of two branches
 
 bool share_no_value(const OrderedJson& a, const OrderedJson& b) {
@@ -43,6 +44,12 @@ uint32_t possible_types(const SchemaNode& node) {
 }
 
 }  // namespace
+
+/// A schema that is still to be looked at, and those that led to it, which it must not be.
+struct SchemaCompiler::Open {
+  SchemaNode node;
+  std::vector<const OrderedJson*> inside = {};
+};
 
 ExprId SchemaCompiler::compile_object() {
   static const OrderedJson an_object = {{"type", "object"}};
@@ -98,7 +105,10 @@ RuleId SchemaCompiler::rule_of(SchemaNodes nodes) {
 ExprId SchemaCompiler::alternatives(const SchemaNodes& nodes) {
   if (nodes.empty()) return pieces_.value();
   std::vector<SchemaNodes> choices;
-  expand(nodes, {}, choices);
+  std::vector<Open> open;
+  for (const SchemaNode& node : nodes) open.push_back({node});
+  std::reverse(open.begin(), open.end());  // taken from the back
+  expand(std::move(open), {}, choices);
   std::vector<ExprId> parts;
   for (const SchemaNodes& choice : choices) parts.push_back(flat(choice));
   return pieces_.grammar().choice(std::move(parts));
@@ -106,22 +116,36 @@ ExprId SchemaCompiler::alternatives(const SchemaNodes& nodes) {
 
 // Takes `open` apart into lists without references, allOf, anyOf and oneOf: one list for each way
 // to choose. `flat` are the schemas that were looked at, whose own keywords hold in all of them.
-void SchemaCompiler::expand(SchemaNodes open, SchemaNodes flat, std::vector<SchemaNodes>& out) {
+void SchemaCompiler::expand(std::vector<Open> open, SchemaNodes flat,
+                            std::vector<SchemaNodes>& out) {
   while (!open.empty()) {
-    SchemaNode node = followed(std::move(open.back()));
+    Open next = std::move(open.back());
     open.pop_back();
+    const SchemaNode node = followed(std::move(next.node));
     if (++expansions_ > kMostExpansions) node.fail("allOf, anyOf and oneOf are too many here");
     if (node.json->is_boolean()) {
       if (*node.json == false) return;
       continue;
     }
+    const auto& inside = next.inside;
+    if (inside.size() > kMostInside ||
+        std::find(inside.begin(), inside.end(), node.json) != inside.end()) {
+      node.fail(
+          "the schema leads back to itself, or through too many others, with no member or "
+          "item between");
+    }
     const bool known = std::any_of(
         flat.begin(), flat.end(), [&](const SchemaNode& other) { return other.json == node.json; });
     if (known) continue;
     flat.push_back(node);
-    if (node.find("$ref") != nullptr) open.push_back(resolve_reference(node, document_));
+    next.inside.push_back(node.json);
+    if (node.find("$ref") != nullptr) {
+      open.push_back({resolve_reference(node, document_), next.inside});
+    }
     if (const OrderedJson* all = node.find("allOf")) {
-      for (size_t i = all->size(); i-- > 0;) open.push_back(node.below("allOf").below(i));
+      for (size_t i = all->size(); i-- > 0;) {
+        open.push_back({node.below("allOf").below(i), next.inside});
+      }
     }
     const bool has_any = node.find("anyOf") != nullptr;
     const bool has_one = node.find("oneOf") != nullptr;
@@ -130,8 +154,8 @@ void SchemaCompiler::expand(SchemaNodes open, SchemaNodes flat, std::vector<Sche
     if (has_one) check_disjoint(node);
     const SchemaNode list = node.below(has_any ? "anyOf" : "oneOf");
     for (size_t i = 0; i < list.json->size(); ++i) {
-      SchemaNodes with = open;
-      with.push_back(list.below(i));
+      std::vector<Open> with = open;
+      with.push_back({list.below(i), next.inside});
       expand(std::move(with), flat, out);
     }
     return;

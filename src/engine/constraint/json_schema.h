@@ -36,7 +36,8 @@ class SchemaCompiler {
   RuleId rule_of(SchemaNodes nodes);
   ExprId call(SchemaNodes nodes) { return pieces_.grammar().call(rule_of(std::move(nodes))); }
   ExprId alternatives(const SchemaNodes& nodes);
-  void expand(SchemaNodes open, SchemaNodes flat, std::vector<SchemaNodes>& out);
+  struct Open;
+  void expand(std::vector<Open> open, SchemaNodes flat, std::vector<SchemaNodes>& out);
   void check_disjoint(const SchemaNode& one_of);
   bool disjoint(SchemaNode a, SchemaNode b, int depth);
   SchemaNode followed(SchemaNode node);

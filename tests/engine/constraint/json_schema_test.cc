@@ -249,7 +249,15 @@ TEST(JsonSchema, References) {
   EXPECT_THAT(refused(R"({"$ref": "http://a/b"})"), HasSubstr("does not begin with #"));
   EXPECT_THAT(refused(R"({"properties": {"a": {"$ref": "#"}}, "required": ["a"]})"),
               HasSubstr("no text at all"));
-  expect(R"({"anyOf": [{"$ref": "#"}, {"type": "null"}]})", {"null"}, {"1"});
+  // A schema that is one of its own alternatives says nothing that ends.
+  EXPECT_THAT(refused(R"({"anyOf": [{"$ref": "#"}, {"type": "null"}]})"),
+              HasSubstr("leads back to itself"));
+  EXPECT_THAT(refused(R"({"allOf": [{"$ref": "#"}], "type": "null"})"),
+              HasSubstr("leads back to itself"));
+  // The same schema twice, side by side, is no circle.
+  expect(R"({"$defs": {"a": {"anyOf": [{"const": 1}, {"const": 2}]}},
+             "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]})",
+         {"1", "2"}, {"3"});
 }
 
 TEST(JsonSchema, SaysWhatIsNotSupportedAndWhere) {
