@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
-        coverage clean test-web
+        coverage clean test-web test-clients
 
 help: ## show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -45,6 +45,11 @@ test-web: build ## test the chat page: its modules with node, the whole in Debia
 	  npm ci --prefix tests/web --silent || echo 'test-web: npm ci failed; what needs it is skipped'
 	@tsc --noEmit -p web
 	@node tests/web/run.mjs $(BUILD)/corral
+
+test-clients: configure ## fetch the clients that people use from npm and run them against the server
+	@npm ci --prefix tests/clients --silent
+	@cmake --build $(BUILD) -j $(JOBS) --target corral_serve_test
+	@$(BUILD)/corral_serve_test --gtest_filter='Clients.*'
 
 bench: configure ## measure every kernel beside the machine's ceilings: tables and a roofline
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -71,8 +71,11 @@ class Chat {
   void run() {
     LineEditor editor(io_);
     if (io_.terminal) io_.out << loaded_.name << ": type a message, or /help\n" << std::flush;
-    while (const auto line = editor.read("> ")) {
-      interrupt_.clear();
+    const auto next_line = [&] {
+      interrupt_.clear();  // before the line: what comes right behind it is for the answer
+      return editor.read("> ");
+    };
+    while (const auto line = next_line()) {
       if (line->empty()) continue;
       if (line->front() != '/') {
         answer(*line);

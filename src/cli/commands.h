@@ -10,6 +10,7 @@ namespace corral::cli {
 void add_run_command(CLI::App& app, Io& io);
 void add_chat_command(CLI::App& app, Io& io);
 void add_serve_command(CLI::App& app, Io& io);
+void add_keys_command(CLI::App& app, Io& io);
 void add_info_command(CLI::App& app, Io& io);
 void add_list_command(CLI::App& app, Io& io);
 void add_pull_command(CLI::App& app, Io& io);

@@ -44,6 +44,18 @@ void Engine::cancel(int64_t id) {
   wake_.notify_one();
 }
 
+void Engine::between_steps(const std::function<void(Scheduler&)>& work) {
+  std::packaged_task<void(Scheduler&)> task(work);
+  std::future<void> done = task.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) throw Overloaded("the server is shutting down");
+    work_.push_back(std::move(task));
+    wake_.notify_one();
+  }
+  done.get();
+}
+
 void Engine::drain() {
   const std::lock_guard lock(mutex_);
   draining_ = true;
@@ -65,18 +77,20 @@ SchedulerStats Engine::stats() const {
 // Moves what came in to the scheduler, waiting for something to do if there is nothing. False:
 // stop.
 bool Engine::take_inbox(std::unique_lock<std::mutex>& lock) {
-  if (scheduler_.idle() && inbox_.empty()) {
+  if (scheduler_.idle() && inbox_.empty() && work_.empty()) {
     idle_ = true;
     became_idle_.notify_all();
-    wake_.wait(lock, [this] { return stopping_ || !inbox_.empty(); });
+    wake_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !work_.empty(); });
   }
   for (auto& [id, request] : inbox_) scheduler_.add(id, std::move(request));
   inbox_.clear();
   const std::vector<int64_t> cancelled = std::exchange(cancelled_, {});
+  auto work = std::exchange(work_, {});
   const bool stopping = stopping_;
   stats_.waiting = scheduler_.stats().waiting;
   lock.unlock();
   for (const int64_t id : cancelled) scheduler_.cancel(id);
+  for (auto& task : work) task(scheduler_);
   return !stopping;
 }
 

@@ -2,6 +2,8 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -37,6 +39,12 @@ class Engine {
   /// drain(), and waits until what was accepted has ended, at most this long. True when it has.
   bool drain_and_wait(Clock::duration limit);
 
+  /// Runs this between two steps, on the engine's thread, and waits for it. Not from a sink. Throws
+  /// what it throws; Overloaded when the engine is shutting down.
+  void between_steps(const std::function<void(Scheduler&)>& work);
+
+  /// The width of Request::embedding's vectors.
+  int64_t embedding_width() const { return scheduler_.embedding_width(); }
   int64_t context_tokens() const { return scheduler_.context_tokens(); }
   /// As of the last step.
   SchedulerStats stats() const;
@@ -52,6 +60,7 @@ class Engine {
   std::condition_variable became_idle_;
   std::vector<std::pair<int64_t, Request>> inbox_;
   std::vector<int64_t> cancelled_;
+  std::vector<std::packaged_task<void(Scheduler&)>> work_;
   int64_t next_id_ = 1;
   bool draining_ = false;
   bool stopping_ = false;

@@ -72,6 +72,7 @@ class Scheduler {
 
   /// Throws UsageError saying what is wrong with a request and which limit it exceeds. Thread-safe.
   void check(const Request& request) const;
+  int64_t embedding_width() const { return model_.config().hidden_size; }
   /// The longest prompt with answer: what options, model and memory allow. Thread-safe.
   int64_t context_tokens() const { return context_tokens_; }
 

@@ -12,6 +12,9 @@
 
 namespace corral::serve {
 
+class Service;
+using Lease = std::shared_ptr<Service>;
+
 /// What one choice of an answer has become.
 struct ChoiceResult {
   std::string text;
@@ -44,10 +47,11 @@ class AnswerWriter {
 /// Told once, at the end of a request.
 using Ended = std::function<void(int status, const Usage& usage)>;
 
-/// Submits one engine request per prompt, all answered through one writer, and cancels them when
-/// the client leaves. Throws ApiError (400, 429, 503) when the engine takes one of them not; those
-/// it took are cancelled.
-void answer(engine::Engine& engine, std::vector<engine::Request> requests,
+/// Submits one engine request per prompt, a few at the same time, all answered through one writer,
+/// and cancels them when the client leaves. Throws ApiError (400, 429, 503) when the engine takes
+/// one of them not; those it took are cancelled. The model stays open until the last of them has
+/// ended.
+void answer(const Lease& model, std::vector<engine::Request> requests,
             std::shared_ptr<AnswerWriter> writer, const ResponderPtr& responder, Ended ended);
 
 /// "data: ...\n\n".

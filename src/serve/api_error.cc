@@ -7,10 +7,12 @@
 namespace corral::serve {
 namespace {
 
-const char* type_of(int status) {
+const char* openai_type(int status) {
   switch (status) {
     case 401:
       return "authentication_error";
+    case 403:
+      return "permission_error";
     case 404:
       return "not_found_error";
     case 429:
@@ -24,20 +26,39 @@ const char* type_of(int status) {
   }
 }
 
+const char* anthropic_type(int status) {
+  if (status == 413) return "request_too_large";
+  if (status >= 500 && status != 503 && status != 504) return "api_error";
+  return openai_type(status);
+}
+
 }  // namespace
 
-std::string error_json(const ApiError& error) {
+std::string error_json(const ApiError& error, ErrorStyle style) {
   OrderedJson body;
+  if (style == ErrorStyle::kAnthropic) {
+    body["type"] = anthropic_type(error.status());
+    body["message"] = error.what();
+    OrderedJson whole;
+    whole["type"] = "error";
+    whole["error"] = std::move(body);
+    return dump(whole);
+  }
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? OrderedJson() : OrderedJson(text);
+  };
   body["message"] = error.what();
-  body["type"] = type_of(error.status());
-  body["param"] = error.param().empty() ? OrderedJson() : OrderedJson(error.param());
-  body["code"] = error.status() == 401 ? OrderedJson("invalid_api_key") : OrderedJson();
+  body["type"] = openai_type(error.status());
+  body["param"] = text_or_null(error.param());
+  body["code"] = text_or_null(error.status() == 401 ? "invalid_api_key" : error.code());
   return dump({{"error", body}});
 }
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response{.status = error.status(), .body = error_json(error)};
-  if (error.status() == 429 || error.status() == 503) response.headers = {{"Retry-After", "1"}};
+HttpResponse error_response(const ApiError& error, ErrorStyle style) {
+  HttpResponse response{.status = error.status(), .body = error_json(error, style)};
+  if (error.status() == 429 || error.status() == 503) {
+    response.headers = {{"Retry-After", str(error.retry_after_seconds())}};
+  }
   if (error.status() == 401) response.headers = {{"WWW-Authenticate", "Bearer"}};
   return response;
 }

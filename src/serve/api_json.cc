@@ -1,5 +1,6 @@
 #include "serve/api_json.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/json.h"
@@ -37,6 +38,14 @@ std::string dump(const OrderedJson& json) {
 
 void Fields::fail(const char* name, const std::string& why) const {
   throw ApiError(400, str(prefix_, name, " ", why), prefix_ + name);
+}
+
+void Fields::only(std::span<const std::string_view> known) const {
+  for (const auto& [name, value] : object_.items()) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string shown = prefix_ + name.substr(0, 60);
+    throw ApiError(400, str("Unknown parameter: '", shown, "'."), shown, "unknown_parameter");
+  }
 }
 
 const OrderedJson* Fields::find(const char* name) const {

@@ -2,8 +2,9 @@
 #include <map>
 #include <utility>
 
+#include "engine/image_prompt.h"
 #include "serve/api_error.h"
-#include "serve/service.h"
+#include "serve/endpoints.h"
 #include "text/assistant_stream.h"
 #include "text/chat.h"
 
@@ -14,15 +15,13 @@ namespace {
 class ChatWriter : public AnswerWriter {
  public:
   ChatWriter(Service& service, ResponderPtr responder, const ChatRequest& request)
-      : tokenizer_(service.tokenizer),
+      : tokenizer_(service.tokenizer()),
         responder_(std::move(responder)),
         with_tools_(!request.tools.empty()),
         id_(service.new_id("chatcmpl-")),
         call_prefix_(service.new_id("call_")),
-        model_(service.model),
-        created_(std::chrono::duration_cast<std::chrono::seconds>(
-                     std::chrono::system_clock::now().time_since_epoch())
-                     .count()) {}
+        model_(service.model()),
+        created_(seconds_since_1970()) {}
 
   void prompt(int64_t, const engine::PromptResult&) override {}
 
@@ -209,25 +208,34 @@ class StreamedChat : public ChatWriter {
 
 }  // namespace
 
-void post_chat_completions(Service& service, const Call& call) {
-  const ChatRequest request = parse_chat(call.http.body);
-  service.check_model(request.answer.model);
-  std::vector<int32_t> prompt;
+void post_chat_completions(Backend& backend, const Call& call) {
+  ChatRequest request = parse_chat(call.http.body);
+  const Lease model = backend.shelf.open(request.answer.model);
+  std::vector<engine::Request> requests;
+  requests.push_back(chat_request(backend, *model, request, call.client));
+  std::shared_ptr<AnswerWriter> writer;
+  if (request.answer.stream) {
+    writer = std::make_shared<StreamedChat>(*model, call.responder, request);
+  } else {
+    writer = std::make_shared<WholeChat>(*model, call.responder, request);
+  }
+  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
+}
+
+engine::Prompt chat_prompt_of(Backend& backend, Service& model, ChatRequest& request) {
+  auto images = look(model.eyes(), request.messages, request.media, backend.media);
   try {
-    const text::ChatFormat format(service.tokenizer);
-    prompt = format.render(request.messages, {.tools = request.tools}).ids;
+    const text::ChatFormat format(model.tokenizer());
+    return engine::chat_prompt(format, request.messages, std::move(images),
+                               {.tools = request.tools});
   } catch (const UsageError& error) {
     throw ApiError(400, error.what(), "messages");
   }
-  std::vector<engine::Request> requests;
-  requests.push_back(service.request(request.answer, std::move(prompt), call.client));
-  std::shared_ptr<AnswerWriter> writer;
-  if (request.answer.stream) {
-    writer = std::make_shared<StreamedChat>(service, call.responder, request);
-  } else {
-    writer = std::make_shared<WholeChat>(service, call.responder, request);
-  }
-  answer(service.engine, std::move(requests), std::move(writer), call.responder, call.ended);
+}
+
+engine::Request chat_request(Backend& backend, Service& model, ChatRequest& request,
+                             const std::string& client) {
+  return model.request(request.answer, chat_prompt_of(backend, model, request), client);
 }
 
 }  // namespace corral::serve

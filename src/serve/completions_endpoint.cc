@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "serve/api_error.h"
-#include "serve/service.h"
+#include "serve/endpoints.h"
 #include "text/unicode.h"
 
 namespace corral::serve {
@@ -66,7 +66,7 @@ class CompletionWriter : public AnswerWriter {
  public:
   CompletionWriter(Service& service, ResponderPtr responder, const CompletionRequest& request,
                    std::vector<EchoedPrompt> prompts)
-      : tokenizer_(service.tokenizer),
+      : tokenizer_(service.tokenizer()),
         responder_(std::move(responder)),
         n_(request.answer.n),
         echo_(request.echo),
@@ -75,7 +75,7 @@ class CompletionWriter : public AnswerWriter {
         usage_(request.answer.stream_usage),
         prompts_(std::move(prompts)),
         id_(service.new_id("cmpl-")),
-        model_(service.model),
+        model_(service.model()),
         created_(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()) {}
@@ -194,51 +194,54 @@ class CompletionWriter : public AnswerWriter {
 };
 
 // A text gets a begin of text before it; a list of tokens is taken as it is.
-std::vector<int32_t> prompt_tokens(const text::Tokenizer& tokenizer,
-                                   const std::variant<std::string, std::vector<int32_t>>& prompt,
+std::vector<int32_t> prompt_tokens(const text::Tokenizer& tokenizer, const InputText& prompt,
                                    EchoedPrompt& echoed) {
-  if (const auto* tokens = std::get_if<std::vector<int32_t>>(&prompt)) {
-    echoed.tokens = *tokens;
-    for (const int32_t token : *tokens) {
-      if (token >= tokenizer.vocab_size()) {
-        throw ApiError(
-            400,
-            str("the token ", token, " is none of the ", tokenizer.vocab_size(), " of the model"),
-            "prompt");
-      }
-      echoed.text += tokenizer.token_bytes(token);
-    }
-    echoed.text = text::utf8_with_replacement(echoed.text);
-    return *tokens;
+  std::vector<int32_t> tokens = input_tokens(tokenizer, prompt);
+  if (const auto* text = std::get_if<std::string>(&prompt)) {
+    echoed.text = *text;
+    echoed.tokens = tokenizer.encode(*text, {.special = text::SpecialText::kAll});
+    echoed.bos_added = tokens.size() > echoed.tokens.size();
+    return tokens;
   }
-  const auto& text = std::get<std::string>(prompt);
-  echoed.text = text;
-  echoed.tokens = tokenizer.encode(text, {.special = text::SpecialText::kAll});
-  std::vector<int32_t> tokens = echoed.tokens;
-  const auto bos = tokenizer.bos_id();
-  if (bos && (tokens.empty() || tokens.front() != *bos)) {
-    tokens.insert(tokens.begin(), *bos);
-    echoed.bos_added = true;
-  }
+  echoed.tokens = tokens;
+  for (const int32_t token : tokens) echoed.text += tokenizer.token_bytes(token);
+  echoed.text = text::utf8_with_replacement(echoed.text);
   return tokens;
 }
 
 }  // namespace
 
-void post_completions(Service& service, const Call& call) {
+std::vector<int32_t> input_tokens(const text::Tokenizer& tokenizer, const InputText& text) {
+  if (const auto* tokens = std::get_if<std::vector<int32_t>>(&text)) {
+    for (const int32_t token : *tokens) {
+      if (token < tokenizer.vocab_size()) continue;
+      throw ApiError(400, str("the token ", token, " is none of the ", tokenizer.vocab_size(),
+                              " of the model"));
+    }
+    return *tokens;
+  }
+  std::vector<int32_t> tokens =
+      tokenizer.encode(std::get<std::string>(text), {.special = text::SpecialText::kAll});
+  const auto bos = tokenizer.bos_id();
+  if (bos && (tokens.empty() || tokens.front() != *bos)) tokens.insert(tokens.begin(), *bos);
+  return tokens;
+}
+
+void post_completions(Backend& backend, const Call& call) {
   const CompletionRequest request = parse_completion(call.http.body);
-  service.check_model(request.answer.model);
+  const Lease model = backend.shelf.open(request.answer.model);
   std::vector<engine::Request> requests;
   std::vector<EchoedPrompt> echoed;
   for (const auto& prompt : request.prompts) {
     echoed.emplace_back();
-    requests.push_back(service.request(
-        request.answer, prompt_tokens(*service.tokenizer, prompt, echoed.back()), call.client));
+    requests.push_back(model->request(
+        request.answer, {.tokens = prompt_tokens(*model->tokenizer(), prompt, echoed.back())},
+        call.client));
     if (request.echo) requests.back().prompt_logprobs = request.answer.generate.logprobs;
   }
   auto writer =
-      std::make_shared<CompletionWriter>(service, call.responder, request, std::move(echoed));
-  answer(service.engine, std::move(requests), std::move(writer), call.responder, call.ended);
+      std::make_shared<CompletionWriter>(*model, call.responder, request, std::move(echoed));
+  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
 }
 
 }  // namespace corral::serve

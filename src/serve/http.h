@@ -13,7 +13,10 @@ namespace corral::serve {
 struct HttpRequest {
   std::string method;
   std::string path;  // without the query
+  std::string host;
+  std::string origin;
   std::string authorization;
+  std::string api_key;  // x-api-key, as Anthropic's clients send it
   std::string content_type;
   std::string accept_encoding;
   std::string if_none_match;
@@ -23,7 +26,7 @@ struct HttpRequest {
 /// A whole answer.
 struct HttpResponse {
   int status = 200;
-  std::string body;
+  std::string body = {};
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
@@ -44,8 +47,15 @@ class Responder {
 };
 
 using ResponderPtr = std::shared_ptr<Responder>;
-/// Called on the server's thread for each request; what it throws becomes an error answer.
-using HttpHandler = std::function<void(const HttpRequest&, const ResponderPtr&)>;
+
+/// What a server does with requests, on its own thread.
+struct HttpHandlers {
+  /// Looks at a request before its body is read: what it returns, if anything, is the answer, and
+  /// the body is not read. May be empty.
+  std::function<std::unique_ptr<HttpResponse>(const HttpRequest&)> admit = nullptr;
+  /// Answers a whole request. What it throws becomes an error answer.
+  std::function<void(HttpRequest, const ResponderPtr&)> handle = nullptr;
+};
 
 /// The reason phrase of a status.
 std::string_view status_text(int status);

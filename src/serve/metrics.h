@@ -3,14 +3,15 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
-#include "engine/scheduler.h"
 #include "serve/http_server.h"
+#include "serve/shelf.h"
 
 namespace corral::serve {
 
 /// What /metrics says, in Prometheus' text format (version 0.0.4). answered: requests by status.
-std::string metrics_text(const engine::SchedulerStats& engine, const HttpStats& http,
+std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats& http,
                          const std::map<int, int64_t>& answered);
 
 }  // namespace corral::serve

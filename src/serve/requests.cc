@@ -9,6 +9,73 @@
 namespace corral::serve {
 namespace {
 
+// What a request may hold.
+constexpr std::string_view kCompletionMembers[] = {"model",
+                                                   "prompt",
+                                                   "best_of",
+                                                   "echo",
+                                                   "frequency_penalty",
+                                                   "ignore_eos",
+                                                   "logit_bias",
+                                                   "logprobs",
+                                                   "max_tokens",
+                                                   "min_p",
+                                                   "n",
+                                                   "presence_penalty",
+                                                   "priority",
+                                                   "repetition_penalty",
+                                                   "response_format",
+                                                   "seed",
+                                                   "stop",
+                                                   "stream",
+                                                   "stream_options",
+                                                   "suffix",
+                                                   "temperature",
+                                                   "timeout",
+                                                   "top_k",
+                                                   "top_p",
+                                                   "user"};
+// Of these metadata and what follows it are known to OpenAI's API and change nothing here.
+constexpr std::string_view kChatMembers[] = {"model",
+                                             "messages",
+                                             "frequency_penalty",
+                                             "ignore_eos",
+                                             "logit_bias",
+                                             "logprobs",
+                                             "max_completion_tokens",
+                                             "max_tokens",
+                                             "min_p",
+                                             "n",
+                                             "parallel_tool_calls",
+                                             "presence_penalty",
+                                             "priority",
+                                             "repetition_penalty",
+                                             "response_format",
+                                             "seed",
+                                             "stop",
+                                             "stream",
+                                             "stream_options",
+                                             "temperature",
+                                             "timeout",
+                                             "tool_choice",
+                                             "tools",
+                                             "top_k",
+                                             "top_logprobs",
+                                             "top_p",
+                                             "metadata",
+                                             "modalities",
+                                             "prediction",
+                                             "prompt_cache_key",
+                                             "prompt_cache_retention",
+                                             "reasoning_effort",
+                                             "safety_identifier",
+                                             "service_tier",
+                                             "store",
+                                             "user",
+                                             "verbosity"};
+constexpr std::string_view kEmbeddingMembers[] = {
+    "model", "input", "encoding_format", "dimensions", "user", "pooling", "priority", "timeout"};
+
 constexpr size_t kMostStops = 16;
 constexpr size_t kMostStopBytes = 1024;
 constexpr size_t kMostBiases = 1000;
@@ -87,45 +154,40 @@ AnswerRequest read_answer(const Fields& fields) {
   return answer;
 }
 
-std::vector<int32_t> read_ids(const Fields& fields, const OrderedJson& list) {
+std::vector<int32_t> read_ids(const Fields& fields, const OrderedJson& list, const char* name) {
   std::vector<int32_t> ids;
   for (const OrderedJson& id : list) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
-      fields.fail("prompt", "has a token that is no whole number from 0 on");
+      fields.fail(name, "has a token that is no whole number from 0 on");
     }
     ids.push_back(id.get<int32_t>());
   }
-  if (ids.empty()) fields.fail("prompt", "is empty: the model needs at least one token");
+  if (ids.empty()) fields.fail(name, "is empty: the model needs at least one token");
   return ids;
 }
 
-void read_prompts(const Fields& fields, CompletionRequest& request) {
-  const OrderedJson* prompt = fields.find("prompt");
-  if (prompt == nullptr) fields.fail("prompt", "is missing");
-  if (prompt->is_string()) {
-    request.prompts.emplace_back(prompt->get<std::string>());
-    return;
+std::vector<InputText> read_texts(const Fields& fields, const char* name, size_t most) {
+  const OrderedJson* input = fields.find(name);
+  if (input == nullptr) fields.fail(name, "is missing");
+  if (input->is_string()) return {input->get<std::string>()};
+  if (!input->is_array() || input->empty()) {
+    fields.fail(name, "is neither a text, nor a list of texts, of tokens, or of lists of tokens");
   }
-  if (!prompt->is_array() || prompt->empty()) {
-    fields.fail("prompt",
-                "is neither a text, nor a list of texts, of tokens, or of lists of tokens");
+  if (input->front().is_number()) return {read_ids(fields, *input, name)};
+  if (input->size() > most) {
+    fields.fail(name, str("has ", input->size(), " parts, at most ", most, " are allowed"));
   }
-  if (prompt->front().is_number()) {
-    request.prompts.emplace_back(read_ids(fields, *prompt));
-    return;
-  }
-  if (prompt->size() > kMostPrompts) {
-    fields.fail("prompt", str("has ", prompt->size(), " prompts, at most ", kMostPrompts));
-  }
-  for (const OrderedJson& one : *prompt) {
+  std::vector<InputText> texts;
+  for (const OrderedJson& one : *input) {
     if (one.is_string()) {
-      request.prompts.emplace_back(one.get<std::string>());
+      texts.emplace_back(one.get<std::string>());
     } else if (one.is_array()) {
-      request.prompts.emplace_back(read_ids(fields, one));
+      texts.emplace_back(read_ids(fields, one, name));
     } else {
-      fields.fail("prompt", "has a part that is neither a text nor a list of tokens");
+      fields.fail(name, "has a part that is neither a text nor a list of tokens");
     }
   }
+  return texts;
 }
 
 // The descriptions, or nothing when the client wants no calls.
@@ -172,9 +234,6 @@ std::vector<text::ChatMessage> read_messages(const Fields& fields) {
     }
     if (message.role == "developer") message.role = "system";
   }
-  if (text::count_images(result) > 0) {
-    fields.fail("messages", "has an image: this server takes text only");
-  }
   return result;
 }
 
@@ -183,6 +242,7 @@ std::vector<text::ChatMessage> read_messages(const Fields& fields) {
 CompletionRequest parse_completion(std::string_view body) {
   const OrderedJson json = parse_body(body);
   const Fields fields(json);
+  fields.only(kCompletionMembers);
   CompletionRequest request;
   request.answer = read_answer(fields);
   request.answer.form = read_answer_form(fields, false);
@@ -193,14 +253,17 @@ CompletionRequest parse_completion(std::string_view body) {
   if (fields.integer(number::kBestOf).value_or(request.answer.n) != request.answer.n) {
     fields.fail("best_of", "can only be n on this server");
   }
-  read_prompts(fields, request);
+  request.prompts = read_texts(fields, "prompt", kMostPrompts);
   return request;
 }
 
-ChatRequest parse_chat(std::string_view body) {
-  const OrderedJson json = parse_body(body);
-  const Fields fields(json);
+ChatRequest parse_chat(std::string_view body) { return read_chat(parse_body(body)); }
+
+ChatRequest read_chat(OrderedJson json) {
   ChatRequest request;
+  if (json.contains("messages")) request.media = take_media(json["messages"]);
+  const Fields fields(json);
+  fields.only(kChatMembers);
   request.answer = read_answer(fields);
   if (const auto most = fields.integer(number::kMaxCompletionTokens)) {
     request.answer.max_tokens = most;
@@ -214,6 +277,31 @@ ChatRequest parse_chat(std::string_view body) {
   request.messages = read_messages(fields);
   request.tools = read_tools(fields);
   request.answer.form = read_answer_form(fields, true);
+  return request;
+}
+
+EmbeddingRequest parse_embedding(std::string_view body) {
+  const OrderedJson json = parse_body(body);
+  const Fields fields(json);
+  fields.only(kEmbeddingMembers);
+  EmbeddingRequest request;
+  request.answer.model = fields.text("model").value_or("");
+  request.answer.max_tokens = 0;
+  request.answer.priority = static_cast<int32_t>(fields.integer(number::kPriority).value_or(0));
+  request.answer.timeout_seconds = fields.number(number::kTimeout);
+  request.dimensions = fields.integer(number::kDimensions);
+  const std::string format = fields.text("encoding_format").value_or("float");
+  request.base64 = format == "base64";
+  if (!request.base64 && format != "float") {
+    fields.fail("encoding_format", "is neither float nor base64");
+  }
+  const std::string pooling = fields.text("pooling").value_or("mean");
+  if (pooling == "last") {
+    request.pooling = engine::Pooling::kLast;
+  } else if (pooling != "mean") {
+    fields.fail("pooling", "is neither mean nor last");
+  }
+  request.inputs = read_texts(fields, "input", kMostInputs);
   return request;
 }
 

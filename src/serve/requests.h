@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "engine/generation.h"
+#include "engine/request.h"
 #include "serve/answer_form.h"
 #include "serve/api_json.h"
+#include "serve/media.h"
 #include "text/chat.h"
 
 namespace corral::serve {
@@ -45,6 +47,16 @@ inline constexpr std::array kChatFields = {
     kTemperature,      kTopP,   kMinP, kTopK,      kRepetitionPenalty,   kPresencePenalty,
     kFrequencyPenalty, kSeed,   kN,    kMaxTokens, kMaxCompletionTokens, kTopLogprobs,
     kPriority,         kTimeout};
+inline constexpr NumberField kClaudeTemperature{"temperature", 0, 1, false};
+inline constexpr NumberField kClaudeMaxTokens{"max_tokens", 1, kMostTokens, true};
+inline constexpr NumberField kMaxOutputTokens{"max_output_tokens", 1, kMostTokens, true};
+inline constexpr NumberField kDimensions{"dimensions", 1, kMostTokens, true};
+
+inline constexpr std::array kMessagesFields = {kClaudeTemperature, kClaudeMaxTokens, kTopP, kTopK,
+                                               kPriority,          kTimeout};
+inline constexpr std::array kResponsesFields = {kTemperature, kTopP,     kTopK,   kMaxOutputTokens,
+                                                kSeed,        kPriority, kTimeout};
+inline constexpr std::array kEmbeddingFields = {kDimensions, kPriority, kTimeout};
 }  // namespace number
 
 /// What all requests for answers have.
@@ -61,10 +73,13 @@ struct AnswerRequest {
   std::optional<AnswerForm> form;  // that the answer has to follow
 };
 
+/// A text, or the tokens of one.
+using InputText = std::variant<std::string, std::vector<int32_t>>;
+
 /// /v1/completions.
 struct CompletionRequest {
   AnswerRequest answer;
-  std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;  // 1 to kMostPrompts
+  std::vector<InputText> prompts;  // 1 to kMostPrompts
   bool echo = false;
 };
 inline constexpr size_t kMostPrompts = 64;
@@ -73,12 +88,26 @@ inline constexpr size_t kMostPrompts = 64;
 struct ChatRequest {
   AnswerRequest answer;
   std::vector<text::ChatMessage> messages;
+  std::vector<MediaSource> media;  // what the messages' images are, in order
   std::string tools;  // a JSON array of their descriptions; empty: none, or none wanted
 };
+
+/// /v1/embeddings.
+struct EmbeddingRequest {
+  AnswerRequest answer;
+  std::vector<InputText> inputs;  // 1 to kMostInputs
+  engine::Pooling pooling = engine::Pooling::kMean;
+  bool base64 = false;
+  std::optional<int64_t> dimensions;
+};
+inline constexpr size_t kMostInputs = 2048;
 
 /// Read and check a body. Throw ApiError 400 naming the member that is wrong, and for what this
 /// server does not do (rather than to answer as if it had).
 CompletionRequest parse_completion(std::string_view body);
 ChatRequest parse_chat(std::string_view body);
+EmbeddingRequest parse_embedding(std::string_view body);
+/// The same for a body that was read already.
+ChatRequest read_chat(OrderedJson body);
 
 }  // namespace corral::serve

@@ -1,9 +1,7 @@
 #include "serve/server.h"
 
-#include <random>
 #include <utility>
 
-#include "base/random.h"
 #include "serve/api_error.h"
 #include "serve/metrics.h"
 #include "serve/static_files.h"
@@ -11,159 +9,222 @@
 namespace corral::serve {
 namespace {
 
-int64_t seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+constexpr int kLightWorkers = 2;
+constexpr int kHeavyWorkers = 2;
+constexpr size_t kHeavyBytes = size_t{256} << 10;
+
+using Endpoint = void (*)(Backend&, const Call&);
+
+Endpoint endpoint_of(const std::string& path) {
+  static const std::map<std::string, Endpoint> endpoints = {
+      {"/v1/chat/completions", post_chat_completions},
+      {"/v1/completions", post_completions},
+      {"/v1/embeddings", post_embeddings},
+      {"/v1/messages", post_messages},
+      {"/v1/messages/count_tokens", post_count_tokens},
+      {"/v1/responses", post_responses},
+      {"/tokenize", post_tokenize},
+      {"/detokenize", post_detokenize}};
+  const auto found = endpoints.find(path);
+  return found == endpoints.end() ? nullptr : found->second;
 }
 
-uint64_t random_secret() {
-  std::random_device device;
-  return uint64_t{device()} << 32 | device();
+ErrorStyle style_of(const HttpRequest& request) {
+  return request.path.starts_with("/v1/messages") ? ErrorStyle::kAnthropic : ErrorStyle::kOpenAi;
 }
 
 bool is_json(std::string_view content_type) {
   return content_type.substr(0, content_type.find(';')) == "application/json";
 }
 
-}  // namespace
-
-bool equal_in_constant_time(std::string_view given, std::string_view expected) {
-  // The loop runs over what was given, so the time tells nothing about what was expected.
-  unsigned difference = given.size() == expected.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size(); ++i) {
-    const auto other = expected.empty() ? '\0' : expected[i % expected.size()];
-    difference |= static_cast<unsigned>(static_cast<unsigned char>(given[i]) ^
-                                        static_cast<unsigned char>(other));
-  }
-  return difference == 0;
+// Pictures take long: those who send none do not wait for them.
+bool is_heavy(const std::string& body) {
+  return body.size() > kHeavyBytes || body.find("image") != body.npos ||
+         body.find("video") != body.npos;
 }
 
-Server::Server(engine::Engine& engine, std::shared_ptr<const text::Tokenizer> tokenizer,
-               const ServerOptions& options)
-    : engine_(engine),
-      options_(options),
-      service_{.engine = engine,
-               .tokenizer = std::move(tokenizer),
-               .model = options.model,
-               .created = seconds_now(),
-               .secret = random_secret()},
-      log_(std::make_shared<Log>()) {
+// What a browser asks before a page of another site may send a request.
+HttpResponse preflight() {
+  HttpResponse response{.status = 204};
+  response.headers = {
+      {"Access-Control-Allow-Methods", "GET, POST, DELETE"},
+      {"Access-Control-Allow-Headers",
+       "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta, *"},
+      {"Access-Control-Max-Age", "600"}};
+  return response;
+}
+
+}  // namespace
+
+Server::Server(Shelf& shelf, const ServerOptions& options)
+    : options_(options),
+      guard_(options.http, options.hosts),
+      keys_(options.api_keys, options.api_key_file),
+      backend_{.shelf = shelf,
+               .media = options.media,
+               .responses = ResponseStore(options.response_bytes)},
+      log_(std::make_shared<Log>()),
+      light_(kLightWorkers),
+      heavy_(kHeavyWorkers) {
+  options.media.check();
   log_->write = options.log;
-  for (const std::string& key : options.api_keys) {
-    if (key.empty()) throw UsageError("an API key is empty");
-  }
   if (!options.searxng.empty()) web_search_ = std::make_unique<WebSearch>(options.searxng);
-  http_ = std::make_unique<HttpServer>(
-      options.http, [this](const HttpRequest& request, const ResponderPtr& responder) {
-        handle(request, responder);
-      });
+  HttpHandlers handlers;
+  handlers.admit = [this](const HttpRequest& head) { return admit(head); };
+  handlers.handle = [this](HttpRequest request, const ResponderPtr& responder) {
+    handle(std::move(request), responder);
+  };
+  http_ = std::make_unique<HttpServer>(options.http, std::move(handlers));
 }
 
 Server::~Server() = default;
 
 bool Server::drain(std::chrono::milliseconds limit) {
   draining_ = true;
-  engine_.drain();
+  backend_.shelf.drain();
   return http_->drain_and_wait(limit);
 }
 
-void Server::handle(const HttpRequest& request, const ResponderPtr& responder) {
-  const Ended ended = log_of(request);
+// Everything that can be said without the body, so that nobody sends one for nothing.
+std::unique_ptr<HttpResponse> Server::admit(const HttpRequest& head) {
+  KeyRing::Client client;
   try {
-    route(request, responder, ended);
-  } catch (const ApiError& error) {
-    responder->send(error_response(error));
-    ended(error.status(), {});
-  }
-}
-
-void Server::route(const HttpRequest& request, const ResponderPtr& responder, const Ended& ended) {
-  const auto whole = [&](HttpResponse response) {
-    const int status = response.status;
-    responder->send(std::move(response));
-    ended(status, {});
-  };
-  const bool get = request.method == "GET";
-  const auto need = [&](const char* method) {
-    if (request.method != method)
-      throw ApiError(405, str(request.path, " takes ", method, " only"));
-  };
-  if (request.path == "/health") {
-    need("GET");
-    return whole({.status = draining_ ? 503 : 200,
-                  .body = draining_ ? R"({"status":"draining"})" : R"({"status":"ok"})"});
-  }
-  if (auto file = get_static_file(request)) return whole(std::move(*file));
-  check_key(request);
-  using Post = void (*)(Service&, const Call&);
-  static const std::map<std::string, Post> answers = {
-      {"/v1/chat/completions", post_chat_completions}, {"/v1/completions", post_completions}};
-  using Small = HttpResponse (*)(const Service&, const HttpRequest&);
-  static const std::map<std::string, Small> small = {{"/tokenize", post_tokenize},
-                                                     {"/detokenize", post_detokenize}};
-  const auto answer = answers.find(request.path);
-  const auto quick = small.find(request.path);
-  if (answer != answers.end() || quick != small.end()) {
-    need("POST");
+    guard_.check(head);
+    if (head.method != "POST" || endpoint_of(head.path) == nullptr) return nullptr;
+    client = client_of(head);
     // A page of another site can send other types without asking; this one makes browsers ask.
-    if (!is_json(request.content_type)) {
+    if (!is_json(head.content_type)) {
       throw ApiError(415, "the Content-Type must be application/json");
     }
     if (draining_) throw ApiError(503, "the server is shutting down");
-    if (quick != small.end()) return whole(quick->second(service_, request));
-    return answer->second(service_, {request, responder, client_of(request), ended});
-  }
-  if (request.path == "/page/features" && get) {
-    return whole({.body = dump({{"web_search", web_search_ != nullptr}})});
-  }
-  if (request.path == "/page/search" && web_search_ != nullptr) {
-    need("POST");
-    if (!is_json(request.content_type)) {
-      throw ApiError(415, "the Content-Type must be application/json");
+    if (client.quota == nullptr) return nullptr;
+    if (const auto seconds = client.quota->admit(std::chrono::steady_clock::now())) {
+      throw ApiError(429, str("the quota of this key is used up: try again in ", *seconds, " s"),
+                     "", "rate_limit_exceeded", *seconds);
     }
-    return web_search_->answer(request, responder, [ended](int status) { ended(status, {}); });
+    return nullptr;
+  } catch (const ApiError& error) {
+    log_of(head, client)(error.status(), {});
+    return std::make_unique<HttpResponse>(error_response(error, style_of(head)));
   }
-  if (request.path == "/v1/models" && get) return whole(get_models(service_));
-  if (request.path == "/metrics" && get) {
-    return whole({.body = metrics(), .content_type = "text/plain; version=0.0.4"});
+}
+
+void Server::handle(HttpRequest request, const ResponderPtr& responder) {
+  KeyRing::Client client;
+  try {
+    const Endpoint endpoint = request.method == "POST" ? endpoint_of(request.path) : nullptr;
+    if (endpoint != nullptr) {
+      client = client_of(request);
+      const Ended ended = log_of(request, client);
+      return post(endpoint, std::move(request), responder, client, ended);
+    }
+    if (web_search_ != nullptr && request.path == "/page/search") {
+      return search(request, responder);
+    }
+    HttpResponse response = answer_at_once(request);
+    const int status = response.status;
+    responder->send(std::move(response));
+    log_of(request, client)(status, {});
+  } catch (const ApiError& error) {
+    responder->send(error_response(error, style_of(request)));
+    log_of(request, client)(error.status(), {});
   }
+}
+
+void Server::post(Endpoint endpoint, HttpRequest request, const ResponderPtr& responder,
+                  const KeyRing::Client& client, const Ended& ended) {
+  Workers& workers = is_heavy(request.body) ? heavy_ : light_;
+  const ErrorStyle style = style_of(request);
+  const auto call =
+      std::make_shared<const Call>(Call{std::move(request), responder, client.name, ended});
+  workers.post([this, endpoint, style, call] {
+    const auto fail = [&](const ApiError& error) {
+      call->responder->send(error_response(error, style));
+      call->ended(error.status(), {});
+    };
+    try {
+      endpoint(backend_, *call);
+    } catch (const ApiError& error) {
+      fail(error);
+    } catch (const std::exception& error) {
+      fail(ApiError(500, error.what()));
+    }
+  });
+}
+
+void Server::search(const HttpRequest& request, const ResponderPtr& responder) {
+  const KeyRing::Client client = client_of(request);
+  if (request.method != "POST") throw ApiError(405, request.path + " takes POST only");
+  if (!is_json(request.content_type)) {
+    throw ApiError(415, "the Content-Type must be application/json");
+  }
+  const Ended ended = log_of(request, client);
+  web_search_->answer(request, responder, [ended](int status) { ended(status, {}); });
+}
+
+HttpResponse Server::answer_at_once(const HttpRequest& request) {
+  const auto is = [&](std::string_view path) {
+    if (request.path != path) return false;
+    if (request.method != "GET") throw ApiError(405, request.path + " takes GET only");
+    return true;
+  };
+  if (request.method == "OPTIONS") return preflight();
+  if (is("/health")) {
+    return {.status = draining_ ? 503 : 200,
+            .body = draining_ ? R"({"status":"draining"})" : R"({"status":"ok"})"};
+  }
+  if (auto file = get_static_file(request)) return std::move(*file);
+  const std::string client = client_of(request).name;
+  if (endpoint_of(request.path) != nullptr) throw ApiError(405, request.path + " takes POST only");
+  if (is("/page/features")) {
+    return {.body = dump({{"web_search", web_search_ != nullptr}})};
+  }
+  if (is("/v1/models")) return {.body = dump(backend_.shelf.list())};
+  constexpr std::string_view kModel = "/v1/models/";
+  if (request.path.starts_with(kModel) && request.method == "GET") {
+    return {.body = dump(backend_.shelf.describe(request.path.substr(kModel.size())))};
+  }
+  constexpr std::string_view kResponse = "/v1/responses/";
+  if (request.path.starts_with(kResponse)) {
+    return stored_response(backend_, request, request.path.substr(kResponse.size()), client);
+  }
+  if (is("/metrics")) return {.body = metrics(), .content_type = "text/plain; version=0.0.4"};
   throw ApiError(
       404, str("there is no ", request.method.substr(0, 20), " ", request.path.substr(0, 100)));
 }
 
-void Server::check_key(const HttpRequest& request) const {
-  if (options_.api_keys.empty()) return;
+// Throws ApiError 401 for a key that is needed and not known.
+KeyRing::Client Server::client_of(const HttpRequest& request) {
+  if (keys_.open()) return {};
   constexpr std::string_view kBearer = "Bearer ";
   std::string_view given = request.authorization;
   if (given.starts_with(kBearer)) given.remove_prefix(kBearer.size());
-  bool known = false;
-  for (const std::string& key : options_.api_keys) {
-    known = equal_in_constant_time(given, key) || known;
-  }
-  if (!known)
+  if (given.empty()) given = request.api_key;
+  auto client = keys_.find(given);
+  if (!client) {
     throw ApiError(401, "this server needs an API key it knows: Authorization: Bearer KEY");
+  }
+  return std::move(*client);
 }
 
-// Requests with one key share their turns. The queue does not need the key itself.
-std::string Server::client_of(const HttpRequest& request) const {
-  return std::to_string(hash_name(request.authorization));
-}
-
-Ended Server::log_of(const HttpRequest& request) const {
+Ended Server::log_of(const HttpRequest& request, const KeyRing::Client& client) const {
   const auto start = engine::Clock::now();
-  return [log = log_, start, method = request.method.substr(0, 20),
+  return [log = log_, start, client, method = request.method.substr(0, 20),
           path = request.path.substr(0, 100)](int status, const Usage& usage) {
-    const double seconds = std::chrono::duration<double>(engine::Clock::now() - start).count();
+    const auto now = engine::Clock::now();
+    if (client.quota != nullptr) {
+      client.quota->spend_tokens(usage.prompt_tokens + usage.completion_tokens, now);
+    }
     const std::lock_guard lock(log->mutex);
     ++log->answered[status];
     if (!log->write) return;
     OrderedJson line;
-    line["time"] = seconds_now();
+    line["time"] = seconds_since_1970();
     line["method"] = method;
     line["path"] = path;
     line["status"] = status;
-    line["seconds"] = seconds;
+    line["seconds"] = std::chrono::duration<double>(now - start).count();
+    if (!client.name.empty()) line["client"] = client.name;
     line["prompt_tokens"] = usage.prompt_tokens;
     line["cached_tokens"] = usage.cached_tokens;
     line["answer_tokens"] = usage.completion_tokens;
@@ -173,7 +234,7 @@ Ended Server::log_of(const HttpRequest& request) const {
 
 std::string Server::metrics() const {
   const std::lock_guard lock(log_->mutex);
-  return metrics_text(engine_.stats(), http_->stats(), log_->answered);
+  return metrics_text(backend_.shelf.stats(), http_->stats(), log_->answered);
 }
 
 }  // namespace corral::serve

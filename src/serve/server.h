@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,29 +10,33 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "serve/endpoints.h"
+#include "serve/guard.h"
 #include "serve/http_server.h"
-#include "serve/service.h"
+#include "serve/keys.h"
 #include "serve/web_search.h"
+#include "serve/workers.h"
 
 namespace corral::serve {
 
 struct ServerOptions {
   HttpOptions http;
-  std::string model;                  // how the model is called
-  std::vector<std::string> api_keys;  // empty: everybody may ask
-  std::string searxng;                // where the page's searches go; empty: nowhere
+  MediaOptions media;
+  int64_t response_bytes = int64_t{64} << 20;  // of responses kept for previous_response_id
+  std::vector<std::string> api_keys;           // with no file either: everybody may ask
+  std::filesystem::path api_key_file;          // as `corral keys` writes it
+  std::vector<std::string> hosts;              // as Guard takes them
+  std::string searxng;                         // where the page's searches go; empty: nowhere
   /// Receives a line of JSON for each request: when, what, how it ended, how long it took, counts
   /// of tokens. Never prompts or answers. Called by one thread at a time.
   std::function<void(const std::string& line)> log;
 };
 
-/// The API of OpenAI over a model. Thread-safe. The engine must outlive it.
+/// The APIs over the models of a shelf. Thread-safe. The shelf must outlive it.
 class Server {
  public:
-  /// Listens at once. Throws as HttpServer does, UsageError for an empty key.
-  Server(engine::Engine& engine, std::shared_ptr<const text::Tokenizer> tokenizer,
-         const ServerOptions& options);
+  /// Listens at once. Throws as HttpServer, KeyRing and MediaOptions::check do.
+  Server(Shelf& shelf, const ServerOptions& options);
   ~Server();
 
   int port() const { return http_->port(); }
@@ -45,24 +51,28 @@ class Server {
     std::map<int, int64_t> answered;  // requests by status
     std::function<void(const std::string& line)> write;
   };
+  using Endpoint = void (*)(Backend&, const Call&);
 
-  void handle(const HttpRequest& request, const ResponderPtr& responder);
-  void route(const HttpRequest& request, const ResponderPtr& responder, const Ended& ended);
-  void check_key(const HttpRequest& request) const;
-  std::string client_of(const HttpRequest& request) const;
-  Ended log_of(const HttpRequest& request) const;
+  std::unique_ptr<HttpResponse> admit(const HttpRequest& head);
+  void handle(HttpRequest request, const ResponderPtr& responder);
+  void post(Endpoint endpoint, HttpRequest request, const ResponderPtr& responder,
+            const KeyRing::Client& client, const Ended& ended);
+  void search(const HttpRequest& request, const ResponderPtr& responder);
+  HttpResponse answer_at_once(const HttpRequest& request);
+  KeyRing::Client client_of(const HttpRequest& request);
+  Ended log_of(const HttpRequest& request, const KeyRing::Client& client) const;
   std::string metrics() const;
 
-  engine::Engine& engine_;
   ServerOptions options_;
-  Service service_;
+  Guard guard_;
+  KeyRing keys_;
+  Backend backend_;
   std::shared_ptr<Log> log_;               // shared with requests that end after the server
   std::unique_ptr<WebSearch> web_search_;  // null: the page does not search
   std::atomic<bool> draining_{false};
+  Workers light_;  // these use what is above
+  Workers heavy_;
   std::unique_ptr<HttpServer> http_;  // last: it uses the others
 };
-
-/// True when they are equal; takes the same time wherever they differ.
-bool equal_in_constant_time(std::string_view given, std::string_view expected);
 
 }  // namespace corral::serve

@@ -1,6 +1,8 @@
 #include "serve/service.h"
 
-#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
 
 #include "base/random.h"
 #include "serve/api_error.h"
@@ -17,26 +19,23 @@ std::string hex(uint64_t value, int digits) {
 
 }  // namespace
 
-uint64_t Service::draw() { return Philox(secret).bits(drawn++); }
+Service::Service(std::string name, Parts parts)
+    : name_(std::move(name)), parts_(std::move(parts)), secret_(random_secret()) {}
+
+uint64_t Service::draw() { return Philox(secret_).bits(drawn_++); }
 
 std::string Service::new_id(const char* prefix) { return prefix + hex(draw(), 16); }
 
-void Service::check_model(const std::string& name) const {
-  if (name.empty() || name == model) return;
-  throw ApiError(404,
-                 str("the model '", name.substr(0, 100), "' is not served here: ", model, " is"),
-                 "model");
-}
-
-engine::Request Service::request(const AnswerRequest& answer, std::vector<int32_t> prompt,
+engine::Request Service::request(const AnswerRequest& answer, engine::Prompt prompt,
                                  const std::string& client) {
   engine::Request result;
-  const auto tokens = static_cast<int64_t>(prompt.size());
-  const int64_t context = engine.context_tokens();
+  const auto tokens = static_cast<int64_t>(prompt.tokens.size());
+  const int64_t context = engine().context_tokens();
   if (tokens > context) {
-    throw ApiError(400, str("the prompt has ", tokens, " tokens, the context holds ", context));
+    throw ApiError(400, str("the prompt has ", tokens, " tokens, the context holds ", context), "",
+                   "context_length_exceeded");
   }
-  result.prompt.tokens = std::move(prompt);
+  result.prompt = std::move(prompt);
   result.options = answer.generate;
   result.options.max_tokens = answer.max_tokens.value_or(context - tokens);
   if (result.options.max_tokens > context) {
@@ -44,7 +43,7 @@ engine::Request Service::request(const AnswerRequest& answer, std::vector<int32_
         400, str("max_tokens is ", result.options.max_tokens, ", the context holds ", context),
         "max_tokens");
   }
-  if (answer.form) result.options.constraint = forms.constraint(*answer.form, tokenizer);
+  if (answer.form) result.options.constraint = forms_.constraint(*answer.form, parts_.tokenizer);
   if (!answer.seeded) result.options.sampling.seed = draw();
   result.choices = answer.n;
   result.priority = answer.priority;
@@ -57,61 +56,56 @@ engine::Request Service::request(const AnswerRequest& answer, std::vector<int32_
   return result;
 }
 
-HttpResponse get_models(const Service& service) {
-  OrderedJson model;
-  model["id"] = service.model;
-  model["object"] = "model";
-  model["created"] = service.created;
-  model["owned_by"] = "corral";
-  model["max_model_len"] = service.engine.context_tokens();
-  OrderedJson list;
-  list["object"] = "list";
-  list["data"] = OrderedJson::array({model});
-  return {.body = dump(list)};
-}
-
-HttpResponse post_tokenize(const Service& service, const HttpRequest& request) {
-  const OrderedJson json = parse_body(request.body);
-  const Fields fields(json);
-  service.check_model(fields.text("model").value_or(""));
+HttpResponse tokenize(const Service& service, const OrderedJson& body) {
+  const Fields fields(body);
   const char* name = fields.find("prompt") != nullptr ? "prompt" : "content";
   const auto text = fields.text(name);
   if (!text) fields.fail("prompt", "is missing");
+  const text::Tokenizer& tokenizer = *service.tokenizer();
   text::EncodeOptions options;
-  options.bos = fields.boolean("add_special_tokens").value_or(true) &&
-                service.tokenizer->bos_id().has_value();
+  options.bos = fields.boolean("add_special_tokens").value_or(true) && tokenizer.bos_id();
   options.special = fields.boolean("parse_special").value_or(true) ? text::SpecialText::kAll
                                                                    : text::SpecialText::kPlain;
-  const auto ids = service.tokenizer->encode(*text, options);
+  const auto ids = tokenizer.encode(*text, options);
   OrderedJson result;
   result["tokens"] = ids;
   result["count"] = ids.size();
-  result["max_model_len"] = service.engine.context_tokens();
+  result["max_model_len"] = service.engine().context_tokens();
   return {.body = dump(result)};
 }
 
-HttpResponse post_detokenize(const Service& service, const HttpRequest& request) {
-  const OrderedJson json = parse_body(request.body);
-  const Fields fields(json);
-  service.check_model(fields.text("model").value_or(""));
+HttpResponse detokenize(const Service& service, const OrderedJson& body) {
+  const Fields fields(body);
+  const text::Tokenizer& tokenizer = *service.tokenizer();
   const OrderedJson* tokens = fields.find("tokens");
   if (tokens == nullptr || !tokens->is_array()) fields.fail("tokens", "is no list of tokens");
   std::vector<int32_t> ids;
   for (const OrderedJson& token : *tokens) {
-    if (!token.is_number_integer() || token < 0 || token >= service.tokenizer->vocab_size()) {
-      fields.fail("tokens", str("has a token that is none of the ", service.tokenizer->vocab_size(),
-                                " of the model"));
+    if (!token.is_number_integer() || token < 0 || token >= tokenizer.vocab_size()) {
+      fields.fail("tokens",
+                  str("has a token that is none of the ", tokenizer.vocab_size(), " of the model"));
     }
     ids.push_back(token.get<int32_t>());
   }
   OrderedJson result;
   try {
-    result["prompt"] = service.tokenizer->decode_text(ids);
+    result["prompt"] = tokenizer.decode_text(ids);
   } catch (const UsageError& error) {
     fields.fail("tokens", str("cannot be decoded: ", error.what()));
   }
   result["content"] = result["prompt"];
   return {.body = dump(result)};
+}
+
+uint64_t random_secret() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+int64_t seconds_since_1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string token_name(const text::Tokenizer& tokenizer, int32_t token) {

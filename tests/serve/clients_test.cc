@@ -11,23 +11,33 @@ namespace corral::serve {
 namespace {
 
 // The clients that people use, against the model that comes with Corral.
-TEST(Clients, OpenAIsOwnClientIsContent) {
-  const auto folder = corral::test::source_dir() / "tests" / "serve" / "clients";
+TEST(Clients, OfOpenAIAnthropicVercelAndLangChainAreContent) {
+  const auto folder = corral::test::source_dir() / "tests" / "clients";
   if (!std::filesystem::exists(folder / "node_modules" / "openai")) {
-    GTEST_SKIP() << "no openai in " << folder << ": npm install there";
+    GTEST_SKIP() << "no clients in " << folder << ": make test-clients";
   }
   const DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
   const auto loaded =
       model::load_model(corral::test::source_dir() / "models" / "llama-scout-mini.gguf", device);
-  engine::Engine engine(loaded.model, loaded.need_tokenizer(), {});
+  std::vector<ShelfEntry> entries(1);
+  entries[0].name = "llama-scout-mini";
+  entries[0].open = [&] {
+    Service::Parts parts;
+    parts.tokenizer = loaded.need_tokenizer();
+    parts.engine =
+        std::make_unique<engine::Engine>(loaded.model, parts.tokenizer, engine::SchedulerOptions{});
+    return parts;
+  };
+  Shelf shelf(std::move(entries), 1);
   ServerOptions options;
   options.http.port = 0;
-  options.model = "llama-scout-mini";
   options.api_keys = {"key-of-the-test"};
-  const Server server(engine, loaded.tokenizer, options);
-  const std::string command = "node " + (folder / "openai.mjs").string() +
-                              " http://127.0.0.1:" + std::to_string(server.port()) + "/v1";
-  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  const Server server(shelf, options);
+  for (const char* script : {"openai.mjs", "anthropic.mjs", "ai.mjs"}) {
+    const std::string command = "node " + (folder / script).string() +
+                                " http://127.0.0.1:" + std::to_string(server.port()) + "/v1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  }
 }
 
 }  // namespace

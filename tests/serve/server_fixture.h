@@ -20,17 +20,25 @@ class ServerTest : public ::testing::Test {
   void start(const std::function<void(ServerOptions&, engine::SchedulerOptions&)>& change = {}) {
     ServerOptions options;
     options.http.port = 0;
-    options.model = "tiny";
     options.log = [this](const std::string& line) { log += line + "\n"; };
     engine::SchedulerOptions scheduling;
     scheduling.kv_bytes = int64_t{1} << 27;
     if (change) change(options, scheduling);
-    engine = std::make_unique<engine::Engine>(model, tokenizer, scheduling);
-    server = std::make_unique<Server>(*engine, tokenizer, options);
+    std::vector<ShelfEntry> entries(1);
+    entries[0].name = "tiny";
+    entries[0].preload = true;
+    entries[0].open = [this, scheduling] {
+      Service::Parts parts;
+      parts.tokenizer = tokenizer;
+      parts.engine = std::make_unique<engine::Engine>(model, tokenizer, scheduling);
+      return parts;
+    };
+    shelf = std::make_unique<Shelf>(std::move(entries), 1);
+    server = std::make_unique<Server>(*shelf, options);
   }
   void TearDown() override {
     server.reset();
-    engine.reset();
+    shelf.reset();
   }
   Reply post(const std::string& path, const nlohmann::json& body) const {
     return ask(server->port(), "POST", path, body.dump());
@@ -55,7 +63,7 @@ class ServerTest : public ::testing::Test {
   model::TextModel model = corral::test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
   std::string log;  // read after TearDown or drain only
-  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<Shelf> shelf;
   std::unique_ptr<Server> server;
 };
 

@@ -54,10 +54,12 @@ TEST(WebSearch, NeedsAnHttpAddress) {
 // A corral whose search server says what a test wants.
 class PageSearch : public test::ServerTest {
  protected:
-  void start_with(HttpHandler searxng) {
+  void start_with(std::function<void(const HttpRequest&, const ResponderPtr&)> searxng) {
     HttpOptions options;
     options.port = 0;
-    search_server = std::make_unique<HttpServer>(options, std::move(searxng));
+    HttpHandlers handlers;
+    handlers.handle = std::move(searxng);
+    search_server = std::make_unique<HttpServer>(options, std::move(handlers));
     start([this](ServerOptions& server_options, engine::SchedulerOptions&) {
       server_options.searxng = "http://127.0.0.1:" + std::to_string(search_server->port()) + "/";
     });
