@@ -184,6 +184,7 @@ std::vector<int> cpus_to_compute_on(const CpuTopology& topology) {
   std::map<int, Cpu> cores;  // the first hardware thread of each that is allowed
   for (const Cpu& cpu : topology.cpus) cores.emplace(cpu.core, cpu);
   std::vector<Cpu> team;
+  team.reserve(cores.size());
   for (const auto& [core, cpu] : cores) team.push_back(cpu);
   std::stable_sort(team.begin(), team.end(),
                    [](const Cpu& a, const Cpu& b) { return a.capacity > b.capacity; });
@@ -202,6 +203,7 @@ std::vector<int> cpus_to_compute_on(const CpuTopology& topology) {
   std::stable_sort(team.begin(), team.end(),
                    [](const Cpu& a, const Cpu& b) { return a.node < b.node; });
   std::vector<int> ids;
+  ids.reserve(team.size());
   for (const Cpu& cpu : team) ids.push_back(cpu.id);
   if (ids.empty()) ids.push_back(0);
   return ids;
