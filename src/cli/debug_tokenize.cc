@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/encoding.h"
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/json_lines.h"
@@ -15,34 +16,14 @@ struct TokenizeOptions {
   bool decode = false;
 };
 
-std::string to_hex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    hex += kDigits[static_cast<unsigned char>(c) >> 4];
-    hex += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return hex;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  throw UsageError("utf8_hex has a character that is no hexadecimal digit");
-}
-
-std::string from_hex(const std::string& hex) {
-  if (hex.size() % 2 != 0) throw UsageError("utf8_hex has an odd number of digits");
-  std::string bytes;
-  for (size_t i = 0; i < hex.size(); i += 2) {
-    bytes += static_cast<char>(hex_digit(hex[i]) * 16 + hex_digit(hex[i + 1]));
-  }
-  return bytes;
-}
-
 std::string input_bytes(const OrderedJson& line) {
-  if (line.contains("utf8_hex")) return from_hex(line["utf8_hex"].get<std::string>());
+  if (line.contains("utf8_hex")) {
+    auto bytes = from_hex(line["utf8_hex"].get<std::string>());
+    if (!bytes)
+      throw UsageError(
+          "utf8_hex has an odd number of digits, or a character that is no hexadecimal digit");
+    return std::move(*bytes);
+  }
   if (line.contains("text")) return line["text"].get<std::string>();
   throw UsageError("neither \"text\" nor \"utf8_hex\"");
 }

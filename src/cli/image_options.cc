@@ -1,23 +1,12 @@
 #include "cli/image_options.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "engine/image_prompt.h"
 
 namespace corral::cli {
-namespace {
-
-/// Minutes, seconds and tenths: 1:02.5.
-std::string time_stamp(double seconds) {
-  const auto tenths = static_cast<int64_t>(std::floor(seconds * 10 + 0.5));
-  const auto two_digits = [](int64_t value) { return str(value < 10 ? "0" : "", value); };
-  return str(tenths / 600, ":", two_digits(tenths / 10 % 60), ".", tenths % 10);
-}
-
-}  // namespace
-
 void ImageOptions::add_to(CLI::App& command) {
   command.add_option("--image", files_,
                      "picture to look at (JPEG, PNG, WebP, GIF, BMP); may be given again");
@@ -79,10 +68,7 @@ std::vector<text::ContentItem> Pictures::show_video(const ImageOptions& options)
   if (count > room) throw too_many(count);
   std::vector<text::ContentItem> content;
   for (const media::VideoFrame& frame : frames) {
-    const std::string stamp = str("Frame at ", time_stamp(frame.seconds), ":");
-    content.push_back({text::ContentItem::Kind::kText, stamp});
-    content.push_back({text::ContentItem::Kind::kImage, name});
-    content.push_back({text::ContentItem::Kind::kText, "\n"});
+    engine::add_frame(content, name, frame.seconds);
     shown_.push_back(eyes.encode(frame.image));
   }
   return content;

@@ -1,6 +1,9 @@
 #include "engine/image_prompt.h"
 
+#include <cmath>
 #include <utility>
+
+#include "base/str.h"
 
 namespace corral::engine {
 namespace {
@@ -21,6 +24,13 @@ Prompt with_images(std::vector<text::TokenId> ids, const text::Tokenizer& tokeni
   return prompt;
 }
 
+/// Minutes, seconds and tenths: 1:02.5.
+std::string time_stamp(double seconds) {
+  const auto tenths = static_cast<int64_t>(std::floor(seconds * 10 + 0.5));
+  const int64_t whole = tenths / 10 % 60;
+  return str(tenths / 600, ":", whole < 10 ? "0" : "", whole, ".", tenths % 10);
+}
+
 }  // namespace
 
 Prompt chat_prompt(const text::ChatFormat& format, std::span<const text::ChatMessage> messages,
@@ -35,6 +45,12 @@ Prompt completion_prompt(const text::ChatFormat& format, std::span<const text::C
   describe(images, options);
   return with_images(format.render_completion(content, options), format.tokenizer(),
                      std::move(images));
+}
+
+void add_frame(std::vector<text::ContentItem>& content, const std::string& name, double seconds) {
+  content.push_back({text::ContentItem::Kind::kText, str("Frame at ", time_stamp(seconds), ":")});
+  content.push_back({text::ContentItem::Kind::kImage, name});
+  content.push_back({text::ContentItem::Kind::kText, "\n"});
 }
 
 }  // namespace corral::engine

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/encoding.h"
 #include "base/file.h"
 #include "hub/hub_errors.h"
 
@@ -25,13 +26,7 @@ class Digest {
     unsigned char value[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     check(EVP_DigestFinal_ex(context_.get(), value, &size) == 1);
-    constexpr std::string_view kHex = "0123456789abcdef";
-    std::string text;
-    for (unsigned i = 0; i < size; ++i) {
-      text += kHex[value[i] / 16];
-      text += kHex[value[i] % 16];
-    }
-    return text;
+    return to_hex({reinterpret_cast<const char*>(value), size});
   }
 
  private:

@@ -3,8 +3,8 @@
 #include <map>
 #include <utility>
 
+#include "base/encoding.h"
 #include "serve/api_error.h"
-#include "serve/base64.h"
 #include "serve/endpoints.h"
 
 namespace corral::serve {

@@ -10,11 +10,11 @@
 #include <system_error>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "serve/api_json.h"
-#include "serve/base64.h"
 #include "serve/service.h"
 
 namespace corral::serve {
@@ -35,15 +35,6 @@ std::string random_bytes(size_t count) {
   return bytes;
 }
 
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char byte : bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned char>(byte) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned char>(byte) & 15];
-  }
-  return text;
-}
-
 std::string hash(const std::string& salt, std::string_view key) {
   const std::string text = salt + std::string(key);
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -51,7 +42,7 @@ std::string hash(const std::string& salt, std::string_view key) {
   if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) {
     throw Error("SHA-256 is not available");
   }
-  return hex({reinterpret_cast<const char*>(digest.data()), length});
+  return to_hex({reinterpret_cast<const char*>(digest.data()), length});
 }
 
 bool fits(const StoredKey& stored, std::string_view key) {
@@ -135,7 +126,7 @@ NewKey make_key(const std::string& name, const QuotaLimits& limits) {
   std::replace(text.begin(), text.end(), '+', '-');
   std::replace(text.begin(), text.end(), '/', '_');
   text.erase(text.find_last_not_of('=') + 1);
-  StoredKey stored{.name = name, .salt = hex(random_bytes(kSaltBytes)), .limits = limits};
+  StoredKey stored{.name = name, .salt = to_hex(random_bytes(kSaltBytes)), .limits = limits};
   stored.sha256 = hash(stored.salt, text);
   stored.created = seconds_since_1970();
   return {std::move(text), std::move(stored)};
@@ -145,7 +136,7 @@ KeyRing::KeyRing(const std::vector<std::string>& plain, std::filesystem::path fi
     : file_(std::move(file)) {
   for (const std::string& key : plain) {
     if (key.empty()) throw UsageError("an API key is empty");
-    StoredKey stored{.name = "operator", .salt = hex(random_bytes(kSaltBytes))};
+    StoredKey stored{.name = "operator", .salt = to_hex(random_bytes(kSaltBytes))};
     stored.sha256 = hash(stored.salt, key);
     plain_.push_back(std::move(stored));
   }

@@ -1,13 +1,13 @@
 #include "serve/media.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "base/encoding.h"
 #include "base/file.h"
+#include "engine/image_prompt.h"
 #include "hub/fetch_public.h"
 #include "media/video.h"
 #include "serve/api_error.h"
-#include "serve/base64.h"
 #include "text/chat_json.h"
 
 namespace corral::serve {
@@ -58,13 +58,6 @@ std::optional<MediaSource> source_of(const OrderedJson& item) {
   return std::nullopt;
 }
 
-/// Minutes, seconds and tenths: 1:02.5.
-std::string time_stamp(double seconds) {
-  const auto tenths = static_cast<int64_t>(std::floor(seconds * 10 + 0.5));
-  const int64_t whole = tenths / 10 % 60;
-  return str(tenths / 600, ":", whole < 10 ? "0" : "", whole, ".", tenths % 10);
-}
-
 std::string read_data_url(std::string_view url, const std::string& what, int64_t max_bytes) {
   const size_t comma = url.find(',');
   if (comma == url.npos || comma > 200)
@@ -81,28 +74,6 @@ std::string read_data_url(std::string_view url, const std::string& what, int64_t
   return std::move(*bytes);
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool coded = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                       hex_digit(text[i + 2]) >= 0;
-    if (!coded) {
-      result += text[i];
-      continue;
-    }
-    result += static_cast<char>(16 * hex_digit(text[i + 1]) + hex_digit(text[i + 2]));
-    i += 2;
-  }
-  return result;
-}
-
 // The file must lie in the folder once all links are followed. One message for every reason: nobody
 // learns from it which files there are.
 std::string read_local(std::string_view url, const std::string& what, const MediaOptions& options,
@@ -115,7 +86,7 @@ std::string read_local(std::string_view url, const std::string& what, const Medi
   }
   url.remove_prefix(std::string_view("file:").size());
   if (url.starts_with("//")) url.remove_prefix(2);
-  const std::string name = percent_decoded(url);
+  const std::string name = percent_decode(url);
   if (name.find('\0') != name.npos) throw refused;
   std::error_code error;
   const auto folder = std::filesystem::canonical(options.folder, error);
@@ -191,10 +162,7 @@ class Looker {
          media::sample_video(std::as_bytes(std::span(file)), what, wanted, limits)) {
       check_room(1);
       images_.push_back(eyes_.encode(frame.image, source.max_tiles));
-      seen.push_back(
-          {text::ContentItem::Kind::kText, str("Frame at ", time_stamp(frame.seconds), ":")});
-      seen.push_back({text::ContentItem::Kind::kImage, what});
-      seen.push_back({text::ContentItem::Kind::kText, "\n"});
+      engine::add_frame(seen, what, frame.seconds);
     }
   }
 

@@ -4,27 +4,18 @@
 #include <random>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/random.h"
 #include "serve/api_error.h"
 #include "text/unicode.h"
 
 namespace corral::serve {
-namespace {
-
-std::string hex(uint64_t value, int digits) {
-  std::string text;
-  for (int i = digits - 1; i >= 0; --i) text += "0123456789abcdef"[value >> (4 * i) & 15];
-  return text;
-}
-
-}  // namespace
-
 Service::Service(std::string name, Parts parts)
     : name_(std::move(name)), parts_(std::move(parts)), secret_(random_secret()) {}
 
 uint64_t Service::draw() { return Philox(secret_).bits(drawn_++); }
 
-std::string Service::new_id(const char* prefix) { return prefix + hex(draw(), 16); }
+std::string Service::new_id(const char* prefix) { return prefix + to_hex(draw(), 16); }
 
 engine::Request Service::request(const AnswerRequest& answer, engine::Prompt prompt,
                                  const std::string& client) {
@@ -112,7 +103,7 @@ std::string token_name(const text::Tokenizer& tokenizer, int32_t token) {
   const std::string_view bytes = tokenizer.token_bytes(token);
   if (text::is_valid_utf8(bytes)) return std::string(bytes);
   std::string name = "bytes:";
-  for (const char byte : bytes) name += "\\x" + hex(static_cast<unsigned char>(byte), 2);
+  for (const char byte : bytes) name += "\\x" + to_hex(static_cast<unsigned char>(byte), 2);
   return name;
 }
 

@@ -1,9 +1,9 @@
 #include "train/prepare.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
+#include "base/encoding.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -23,14 +23,8 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 constexpr int64_t kShortestInChunks = 4;
 
-std::string hex(uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
 std::string hash_text(const std::string& text) {
-  return hex(data::hash_bytes(text.data(), text.size()));
+  return to_hex(data::hash_bytes(text.data(), text.size()));
 }
 
 std::shared_ptr<const text::Tokenizer> learn_tokenizer(const Recipe& recipe, const RunLog& log) {
@@ -146,7 +140,7 @@ PreparedRun prepare(const Recipe& recipe, const fs::path& run_folder, const Devi
     for (size_t i = 0; i < sources.size(); ++i) sources[i].repeat = repeats[i];
   }
   for (const data::MixtureSource& source : sources) {
-    data_identity += str(hex(source.tokens->content_hash()), " ", source.repeat, "\n");
+    data_identity += str(to_hex(source.tokens->content_hash()), " ", source.repeat, "\n");
     log.note(str("  ", source.name, ": ", source.tokens->documents(), " documents, ",
                  source.tokens->tokens(), " tokens, ", source.repeat, " times"));
   }
@@ -161,7 +155,7 @@ PreparedRun prepare(const Recipe& recipe, const fs::path& run_folder, const Devi
   }
   run.identity = {
       {"seed", std::to_string(recipe.seed)},
-      {"tokenizer", hex(data::fingerprint(*run.tokenizer))},
+      {"tokenizer", to_hex(data::fingerprint(*run.tokenizer))},
       {"model", hash_text(model::config_json(run.config))},
       {"data", hash_text(data_identity)},
       {"batch", hash_text(str(recipe.batch.tokens, " ", recipe.batch.micro_batch_tokens, " ",

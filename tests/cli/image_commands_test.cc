@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/run_corral.h"
+#include "engine/image_fixture.h"
 #include "io/safetensors.h"
 #include "model/hf_checkpoint.h"
 #include "model/tiny_model.h"
@@ -21,22 +22,6 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-// A portable bitmap would do, but only formats that people have are read: a BMP of one colour.
-std::string bitmap(int red, int green, int blue) {
-  std::string file = "BM";
-  const auto number = [&](int64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> 8 * i & 255);
-  };
-  for (const int64_t value : {54 + 192, 0, 54, 40, 8, 8}) number(value, 4);
-  number(1, 2);
-  number(24, 2);
-  for (const int64_t value : {0, 192, 0, 0, 0, 0}) number(value, 4);
-  for (int pixel = 0; pixel < 64; ++pixel) {
-    for (const int channel : {blue, green, red}) number(channel, 1);
-  }
-  return file;
-}
-
 // A random model with eyes and a tokenizer that has the tokens of images.
 class ImageCommands : public ::testing::Test {
  protected:
@@ -44,34 +29,16 @@ class ImageCommands : public ::testing::Test {
     const DevicePtr device = Device::cpu({.threads = 1});
     model::Config config = test::tiny_config();
     const model::TextModel text = test::tiny_model(config, device);
-    model::VisionConfig vision;
-    vision.hidden_size = 8;
-    vision.num_hidden_layers = 1;
-    vision.num_attention_heads = 2;
-    vision.intermediate_size = 32;
-    vision.image_size = 8;
-    vision.patch_size = 2;
-    vision.projector_input_dim = vision.projector_output_dim = vision.vision_output_dim = 12;
-    vision.text_hidden_size = config.hidden_size;
-    text::TokenizerSpec spec;
-    for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(1, static_cast<char>(byte));
-    spec.pattern = std::string(text::kLlama4Pattern);
-    text::TokenId next = 256;
-    for (const auto name :
-         {text::special::kBeginOfText, text::special::kEndOfText, text::special::kHeaderStart,
-          text::special::kHeaderEnd, text::special::kEndOfMessage, text::special::kEndOfTurn,
-          text::special::kImageStart, text::special::kImageEnd, text::special::kImage,
-          text::special::kPatch, text::special::kTileXSeparator, text::special::kTileYSeparator}) {
-      if (name == text::special::kPatch) vision.image_token = next;
-      spec.specials.emplace(std::string(name), next++);
-    }
+    const auto tokenizer = engine::test::sighted_tokenizer();
+    model::VisionConfig vision = engine::test::tiny_vision(config);
+    vision.image_token = *tokenizer->special_id(text::special::kPatch);
     model::set_vision_config(config, vision);
     const auto tower =
         model::VisionTower::trainable(vision, model::initialise_vision(vision, 1, device));
     model::save_hf(path("seeing"), config, text.weights(), DType::kF32, int64_t{1} << 30, &tower);
-    text::save_tokenizer(*text::Tokenizer::create(spec), path("seeing"));
-    write_file_atomically(path("red.bmp"), bitmap(255, 0, 0));
-    write_file_atomically(path("blue.bmp"), bitmap(0, 0, 255));
+    text::save_tokenizer(*tokenizer, path("seeing"));
+    write_file_atomically(path("red.bmp"), engine::test::picture(8, 8, 255, 0, 0));
+    write_file_atomically(path("blue.bmp"), engine::test::picture(8, 8, 0, 0, 255));
   }
 
   std::string path(const std::string& name) const { return (dir.path() / name).string(); }

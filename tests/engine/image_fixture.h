@@ -56,6 +56,20 @@ inline std::shared_ptr<const text::Tokenizer> sighted_tokenizer() {
   return text::Tokenizer::create(spec);
 }
 
+/// The smallest tower that sees squares of 8 pixels, for a text model of this config.
+inline model::VisionConfig tiny_vision(const model::Config& text) {
+  model::VisionConfig c;
+  c.hidden_size = 8;
+  c.num_hidden_layers = 1;
+  c.num_attention_heads = 2;
+  c.intermediate_size = 32;
+  c.image_size = 8;
+  c.patch_size = 2;
+  c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
+  c.text_hidden_size = text.hidden_size;
+  return c;
+}
+
 /// A tiny model that sees.
 class ImageSession : public ::testing::Test {
  protected:
@@ -63,18 +77,7 @@ class ImageSession : public ::testing::Test {
   std::shared_ptr<const text::Tokenizer> vocabulary = sighted_tokenizer();
   text::ChatFormat format{vocabulary};
   model::TextModel model = corral::test::tiny_model(corral::test::tiny_config(), device);
-  model::VisionConfig vision = [this] {
-    model::VisionConfig c;
-    c.hidden_size = 8;
-    c.num_hidden_layers = 1;
-    c.num_attention_heads = 2;
-    c.intermediate_size = 32;
-    c.image_size = 8;
-    c.patch_size = 2;
-    c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
-    c.text_hidden_size = model.config().hidden_size;
-    return c;
-  }();
+  model::VisionConfig vision = tiny_vision(model.config());
   std::shared_ptr<const model::VisionTower> tower = std::make_shared<model::VisionTower>(
       model::VisionTower::trainable(vision, model::initialise_vision(vision, 1, device)));
   ImageEncoder encoder{tower, {}};

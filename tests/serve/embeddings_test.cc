@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "autograd/tape.h"
-#include "serve/base64.h"
+#include "base/encoding.h"
 #include "serve/server_fixture.h"
 
 namespace corral::serve {
@@ -96,18 +96,6 @@ TEST_F(Embeddings, NameWhatIsWrong) {
   EXPECT_THAT(refused({{"input", "x"}, {"encoding_format", "hex"}}), HasSubstr("encoding_format"));
   EXPECT_THAT(refused({{"input", "x"}, {"temperature", 1}}), HasSubstr("Unknown parameter"));
   EXPECT_THAT(refused({{"input", std::string(5000, 'x')}}), HasSubstr("5001 tokens"));
-}
-
-TEST(Base64, GoesBothWays) {
-  for (const std::string text : {"", "f", "fo", "foo", "foob", "fooba", "foobar"}) {
-    EXPECT_EQ(base64_decode(base64_encode(text)), text);
-  }
-  EXPECT_EQ(base64_encode("fooba"), "Zm9vYmE=");
-  EXPECT_EQ(base64_decode("Zm9v\r\nYmE"), "fooba");
-  EXPECT_EQ(base64_decode("_-8"), "\xff\xef");
-  for (const char* bad : {"Z", "Zm9vY", "Zm=9", "Zm9!", "\x80"}) {
-    EXPECT_FALSE(base64_decode(bad).has_value()) << bad;
-  }
 }
 
 }  // namespace

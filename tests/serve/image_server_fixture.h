@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/encoding.h"
 #include "engine/image_fixture.h"
-#include "serve/base64.h"
 #include "serve/http_client.h"
 #include "serve/server.h"
 

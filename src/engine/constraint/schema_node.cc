@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/encoding.h"
 #include "base/error.h"
 
 namespace corral::engine {
@@ -158,25 +159,6 @@ std::string escaped(std::string_view name) {
   return out;
 }
 
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  const auto digit = [](char c) {
-    const auto lower = static_cast<char>(c | 0x20);
-    if (c >= '0' && c <= '9') return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-  };
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
-        digit(text[i + 2]) >= 0) {
-      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 const OrderedJson* SchemaNode::find(const char* name) const {
@@ -275,7 +257,7 @@ SchemaNode resolve_reference(const SchemaNode& node, const OrderedJson& document
   if (!reference.starts_with("#") || (reference.size() > 1 && reference[1] != '/')) {
     node.fail(str("the $ref '", shown, "' does not begin with # or #/, and no other is supported"));
   }
-  const std::string pointer = percent_decoded(std::string_view(reference).substr(1));
+  const std::string pointer = percent_decode(std::string_view(reference).substr(1));
   try {
     const nlohmann::json_pointer<std::string> place(pointer);
     if (document.contains(place)) return {&document.at(place), pointer};

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "fuzz/check.h"
 #include "fuzz/memory_file.h"
 #include "io/pickle.h"
 #include "io/torch_file.h"
@@ -12,10 +13,6 @@
 
 namespace corral::io {
 namespace {
-
-void expect(bool right) {
-  if (!right) __builtin_trap();
-}
 
 void run(std::span<const uint8_t> input) {
   if (input.empty()) return;
@@ -27,13 +24,13 @@ void run(std::span<const uint8_t> input) {
   }
   const auto file_bytes = static_cast<int64_t>(input.size());
   for (const ZipEntry& entry : read_zip_directory(std::as_bytes(input), "fuzz")) {
-    expect(entry.size_bytes >= 0 && entry.offset_bytes <= file_bytes - entry.size_bytes);
+    test::expect(entry.size_bytes >= 0 && entry.offset_bytes <= file_bytes - entry.size_bytes);
   }
   const test::MemoryFile memory(input.data(), input.size());
   const TorchFile file(memory.path());
   const DevicePtr device = Device::cpu({.threads = 1});
   for (const TensorInfo& tensor : file.tensors()) {
-    expect(tensor.offset_bytes >= 0 && tensor.offset_bytes <= file_bytes - tensor.size_bytes);
+    test::expect(tensor.offset_bytes >= 0 && tensor.offset_bytes <= file_bytes - tensor.size_bytes);
     if (tensor.dtype) file.get(tensor.name, device).clone();
   }
 }
@@ -42,9 +39,5 @@ void run(std::span<const uint8_t> input) {
 }  // namespace corral::io
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  try {
-    corral::io::run({data, size});
-  } catch (const corral::Error&) {
-  }
-  return 0;
+  return corral::test::read_or_refuse([&] { corral::io::run({data, size}); });
 }

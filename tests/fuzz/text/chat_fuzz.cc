@@ -4,16 +4,13 @@
 #include <string>
 
 #include "base/error.h"
+#include "fuzz/check.h"
 #include "text/assistant_stream.h"
 #include "text/chat_json.h"
 #include "text/python_json.h"
 
 namespace corral::text {
 namespace {
-
-void expect(bool right) {
-  if (!right) __builtin_trap();
-}
 
 /// The 256 bytes and the tokens of chats and images.
 std::shared_ptr<const Tokenizer> byte_tokenizer() {
@@ -43,8 +40,8 @@ void read_answer(std::string_view input) {
   std::string pieces;
   for (size_t at = 0; at < text.size(); at += step) pieces += stream.push(text.substr(at, step));
   const AssistantStream::End end = stream.finish();
-  expect(pieces + end.text == shown);
-  expect(end.answer.tool_calls == whole.tool_calls);
+  test::expect(pieces + end.text == shown);
+  test::expect(end.answer.tool_calls == whole.tool_calls);
   to_json(whole).dump();
   const ChatFormat format(byte_tokenizer());
   ChatMessage message{.role = "assistant", .tool_calls = whole.tool_calls};
@@ -64,7 +61,7 @@ void render_messages(std::string_view input) {
   if (json->contains("tools")) options.tools = (*json)["tools"].dump();
   const ChatFormat format(byte_tokenizer());
   const RenderedPrompt prompt = format.render(messages, options);
-  expect(prompt.ids.size() == prompt.from_assistant.size());
+  test::expect(prompt.ids.size() == prompt.from_assistant.size());
 }
 
 void run(std::string_view input) {

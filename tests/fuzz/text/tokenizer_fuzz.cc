@@ -3,21 +3,18 @@
 #include <string>
 
 #include "base/error.h"
+#include "fuzz/check.h"
 #include "text/chat.h"
 #include "text/tokenizer_files.h"
 
 namespace corral::text {
 namespace {
 
-void expect(bool right) {
-  if (!right) __builtin_trap();
-}
-
 /// A tokenizer that a file described must give every text back.
 void use(const TokenizerSpec& spec, std::string_view text) {
   const auto tokenizer = Tokenizer::create(spec);
   for (const SpecialText special : {SpecialText::kPlain, SpecialText::kAll}) {
-    expect(tokenizer->decode(tokenizer->encode(text, {.special = special})) == text);
+    test::expect(tokenizer->decode(tokenizer->encode(text, {.special = special})) == text);
   }
   to_hf_tokenizer(*tokenizer);
 }

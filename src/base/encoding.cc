@@ -1,9 +1,9 @@
-#include "serve/base64.h"
+#include "base/encoding.h"
 
 #include <array>
 #include <cstdint>
 
-namespace corral::serve {
+namespace corral {
 namespace {
 
 constexpr std::string_view kAlphabet =
@@ -25,6 +25,51 @@ constexpr std::array<uint8_t, 256> make_table() {
 }
 
 }  // namespace
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::string to_hex(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) text += to_hex(static_cast<unsigned char>(byte), 2);
+  return text;
+}
+
+std::string to_hex(uint64_t value, int digits) {
+  std::string text;
+  for (int i = digits - 1; i >= 0; --i) text += "0123456789abcdef"[value >> (4 * i) & 15];
+  return text;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_digit(text[i]);
+    const int low = hex_digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes += static_cast<char>(high * 16 + low);
+  }
+  return bytes;
+}
+
+std::string percent_decode(std::string_view text) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = text[i] == '%' ? from_hex(text.substr(i + 1, 2)) : std::nullopt;
+    if (!byte || byte->empty()) {
+      result += text[i];
+      continue;
+    }
+    result += *byte;
+    i += 2;
+  }
+  return result;
+}
 
 std::string base64_encode(std::string_view bytes) {
   std::string text;
@@ -69,4 +114,11 @@ std::optional<std::string> base64_decode(std::string_view text) {
   return bytes;
 }
 
-}  // namespace corral::serve
+std::optional<std::string> base64_decode_padded(std::string_view text) {
+  const size_t digits = text.find_last_not_of('=') + 1;
+  if (text.empty() || text.size() % 4 != 0 || text.size() - digits > 2) return std::nullopt;
+  if (text.find_first_of("-_ \t\r\n") != text.npos) return std::nullopt;
+  return base64_decode(text);
+}
+
+}  // namespace corral
