@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answered, ask, lastAnswer, onPage, send, until } from "./support.mjs";
+import { answered, ask, escape, lastAnswer, onPage, send, until } from "./support.mjs";
 
 test("the real model answers, and the page says how fast", onPage("corral", {}, async ({ page }) => {
   await page.getByRole("button", { name: /Settings/ }).click();
   await page.locator("input[name=max_tokens]").fill("24");
-  await page.keyboard.press("Escape");
+  await escape(page);
   await send(page, "Tell me a story.");
   await answered(page);
   assert.notEqual((await lastAnswer(page).locator(".markdown").innerText()).trim(), "");
@@ -67,7 +67,7 @@ test("stop ends the answer and keeps what came", onPage("mock", {}, async ({ pag
   mock.gate = new Promise(() => {});
   await send(page, "mock:slow");
   await page.locator(".growing .markdown p").waitFor();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await answered(page);
   await page.getByText("You stopped this answer.").waitFor();
   assert.match(await lastAnswer(page).innerText(), /One word/);
@@ -137,7 +137,7 @@ test("settings reach the server", onPage("mock", {}, async ({ page, mock }) => {
   await page.locator("input[name=temperature]").fill("0.3");
   await page.locator("input[name=seed]").fill("7");
   await page.locator("input[name=tokenDetails]").check();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await page.getByLabel("Model").selectOption("mock-small");
   await ask(page, "hello");
   const body = mock.requests.at(-1);

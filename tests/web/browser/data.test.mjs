@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { answered, ask, onPage, until } from "./support.mjs";
+import { answered, ask, escape, onPage, until } from "./support.mjs";
 
 async function another(page, text) {
   await page.getByRole("button", { name: "New chat" }).first().click();
@@ -55,7 +55,7 @@ test("an export holds all branches, and an import brings them back", onPage("moc
   await page.keyboard.press("Control+,");
   await page.locator("input[accept*=json]").setInputFiles({ name: "c.json", mimeType: "application/json", buffer: file });
   await page.getByText("One conversation is imported").waitFor();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await page.locator(".conversation-title", { hasText: "to be kept" }).click();
   await page.getByRole("group", { name: "Version 2 of 2" }).waitFor();
 }));
@@ -97,13 +97,13 @@ test("the keyboard reaches everything", onPage("mock", {}, async ({ page }) => {
   await ask(page, "edit me");
   await page.keyboard.press("ArrowUp");
   await page.getByLabel("Edit your message").waitFor();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await page.getByLabel("Edit your message").waitFor({ state: "detached" });
   await page.keyboard.press("Alt+ArrowDown");
   await until(page, () => document.activeElement?.classList.contains("message"));
   await page.keyboard.press("?");
   await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await page.keyboard.press("/");
   await until(page, () => document.activeElement?.classList.contains("composer-field"));
   await page.keyboard.press("Control+Shift+O");

@@ -98,6 +98,12 @@ export async function until(page, condition, argument) {
   }
 }
 
+/** Presses Esc and waits until no dialog is left: the focus goes back when it closes, a moment later. */
+export async function escape(page) {
+  await page.keyboard.press("Escape");
+  await until(page, () => document.querySelector("dialog") === null);
+}
+
 export async function send(page, text) {
   await page.getByLabel("Your message").fill(text);
   await page.keyboard.press("Enter");

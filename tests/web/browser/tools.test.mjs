@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answered, ask, onPage } from "./support.mjs";
+import { answered, ask, escape, onPage } from "./support.mjs";
 
 async function withTools(page, settings) {
   await page.evaluate((value) => localStorage.setItem("corral.settings", JSON.stringify(value)), settings);
@@ -29,7 +29,7 @@ test("a search asks the server, where the server can search", onPage("mock", {},
   await page.reload();
   await page.getByRole("button", { name: "Tools", exact: true }).click();
   await page.getByLabel("Search the web").check();
-  await page.keyboard.press("Escape");
+  await escape(page);
   await ask(page, 'mock:tool web_search {"query": "llamas"}');
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.locator(".markdown", { hasText: "They hum." }).waitFor();
