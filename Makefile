@@ -69,8 +69,9 @@ lint: setup-check ## check format, include directions and the tree's rules
 	@python3 tools/check_floors.py
 	@python3 tools/check_tree.py
 
-tidy: setup-check configure ## run clang-tidy on every source (minutes)
-	@python3 tools/tidy.py --build $(BUILD) -j $(JOBS)
+tidy: setup-check ## run clang-tidy on every source (minutes)
+	@cmake --preset debug >/dev/null
+	@python3 tools/tidy.py --build build/debug -j $(JOBS)
 
 asan: setup-check ## run the tests with address and undefined-behaviour sanitizers
 	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)

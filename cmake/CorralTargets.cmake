@@ -21,6 +21,15 @@ function(corral_configure target)
   endif()
 endfunction()
 
+# The files of a folder compiled a dozen at a time, as one: headers are read and their templates made
+# once for all of them, which builds everything three to four times faster. Hence no two files of a
+# folder may give one name to two things. Kernels keep their short names and are compiled alone.
+function(corral_compile_together target)
+  if(CORRAL_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
+endfunction()
+
 # For code that is compiled more often than it runs: a third less compile time.
 function(corral_compile_fast target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
@@ -65,6 +74,9 @@ function(corral_library folder)
   endif()
   add_library(${target} STATIC ${sources})
   corral_configure(${target})
+  if(NOT folder MATCHES "^(ops|quant)$")
+    corral_compile_together(${target})
+  endif()
   target_link_libraries(${target} PUBLIC ${arg_DEPENDS} ${arg_LINK})
   if(isa_sources)
     corral_isa_objects(${target} "${isa_sources}")
@@ -94,6 +106,9 @@ function(corral_tests)
     set(target corral_${folder}_test)
     add_executable(${target} ${sources})
     corral_configure(${target})
+    if(NOT folder STREQUAL "ops")
+      corral_compile_together(${target})
+    endif()
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     # GoogleTest's macros compare signed with unsigned literals.
     target_compile_options(${target} PRIVATE -Wno-sign-conversion)

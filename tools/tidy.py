@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy on sources of a configured build.
+"""Runs clang-tidy on sources of a configured build that compiles file by file.
 
 usage: tidy.py [--build FOLDER] [-j N] [--budget SECONDS] [--since REVISION] [FOLDER or FILE...]
 
@@ -58,7 +58,7 @@ def choose(commands, names, changed):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n", 2)[1].removeprefix("usage: "))
-    parser.add_argument("--build", default="build/release", type=Path)
+    parser.add_argument("--build", default="build/debug", type=Path)
     parser.add_argument("-j", dest="jobs", type=int, default=os.cpu_count())
     parser.add_argument("--budget", type=float, default=float("inf"))
     parser.add_argument("--since")

@@ -91,7 +91,7 @@ void Progress::update(double done, const std::string& note) {
 
 void Progress::finish() {
   if (std::exchange(finished_, true) || !shown_) return;
-  const std::string text = line(std::chrono::duration<double>(Clock::now() - start_).count());
+  const std::string text = line(seconds_since(start_));
   out_ << (terminal_ ? "\r" : "") << text << (terminal_ ? "\x1b[K" : "") << std::endl;
 }
 

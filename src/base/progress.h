@@ -1,9 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <ostream>
 #include <string>
+
+#include "base/clock.h"
 
 namespace corral {
 
@@ -26,7 +27,6 @@ class Progress {
   void finish();
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::string line(double seconds) const;
 
   std::ostream& out_;

@@ -12,7 +12,6 @@
 namespace corral::cli {
 namespace {
 
-constexpr double kMiB = 1 << 20;
 constexpr double kAnyGib = 1e6;
 
 struct ServeOptions {

@@ -11,8 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kMiB = 1 << 20;
-
 // Weights are mapped, so what their files take is what the memory comes to hold.
 int64_t bytes_of(const fs::path& path) {
   if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));

@@ -10,6 +10,8 @@
 
 namespace corral::cli {
 
+inline constexpr double kMiB = 1 << 20;
+
 /// How one model is served: the options of `corral serve MODEL`, and of a [[model]] of its config.
 struct ServedModel {
   std::string path;  // as resolve_model() takes it

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "engine/bench_limits.h"
 #include "engine/session.h"
@@ -15,14 +15,8 @@
 namespace corral::engine {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Far beyond any last-level cache of today's machines, yet quick to read.
 constexpr int64_t kBandwidthBytes = int64_t{512} << 20;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size, uint64_t seed) {
   const Philox random(seed);

@@ -1,19 +1,17 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "engine/generation.h"
 #include "engine/prompt.h"
 
 namespace corral::engine {
-
-using Clock = std::chrono::steady_clock;
 
 /// Too much is waiting: try again later.
 class Overloaded : public Error {

@@ -1,22 +1,14 @@
 #include "engine/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "autograd/tape.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace corral::engine {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Session::Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
                  const model::ForwardOptions& options, int64_t piece_tokens, kv::KvTypes kv_types)

@@ -16,7 +16,6 @@ namespace corral::io {
 namespace {
 
 constexpr uint64_t kMaxAlignmentBytes = uint64_t{1} << 30;
-constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint32_t kMaxAxes = 4;
 constexpr int kMaxArrayDepth = 8;
 // The largest models have a hundred thousand tensors, and vocabularies are single entries.
@@ -75,7 +74,7 @@ std::span<const std::byte> read_value(ByteReader& reader, GgufType type, int dep
 GgufEntry read_entry(ByteReader& reader) {
   GgufEntry entry;
   entry.key = reader.read_string("a key");
-  if (entry.key.empty() || entry.key.size() > kMaxKeyBytes || !is_utf8(entry.key)) {
+  if (entry.key.empty() || entry.key.size() > kMaxGgufKeyBytes || !is_utf8(entry.key)) {
     throw CorruptFile(str(reader.what(), ": ", show_name(entry.key), " is not a metadata key"));
   }
   entry.type = read_type(reader, entry.key);
@@ -132,7 +131,7 @@ int64_t tensor_bytes(const TensorInfo& tensor, uint32_t type_number, const std::
 TensorInfo read_tensor(ByteReader& reader) {
   TensorInfo tensor;
   tensor.name = reader.read_string("a tensor name");
-  if (tensor.name.empty() || tensor.name.size() > kMaxKeyBytes || !is_utf8(tensor.name)) {
+  if (tensor.name.empty() || tensor.name.size() > kMaxGgufKeyBytes || !is_utf8(tensor.name)) {
     throw CorruptFile(str(reader.what(), ": ", show_name(tensor.name), " is not a tensor name"));
   }
   const uint32_t axes = reader.read_u32("a number of axes");

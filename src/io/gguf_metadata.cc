@@ -9,8 +9,6 @@
 namespace corral::io {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 65535;
-
 template <class T>
 constexpr int64_t lowest() {
   return std::numeric_limits<T>::min();
@@ -33,7 +31,7 @@ void GgufMetadata::append_string(std::string_view text) {
 }
 
 void GgufMetadata::begin(std::string_view key, GgufType type) {
-  if (key.empty() || key.size() > kMaxKeyBytes || !is_utf8(key)) {
+  if (key.empty() || key.size() > kMaxGgufKeyBytes || !is_utf8(key)) {
     throw Error(str("GGUF: ", show_name(key), " cannot be a metadata key"));
   }
   if (key == kGgufAlignmentKey && type != GgufType::kU32) {

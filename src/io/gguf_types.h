@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,9 @@
 #include "tensor/dtype.h"
 
 namespace corral::io {
+
+/// The longest key, by the format's definition; Corral holds names of tensors to it too.
+inline constexpr size_t kMaxGgufKeyBytes = 65535;
 
 /// Types of metadata values, with their numbers in the file.
 enum class GgufType : uint32_t {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/coded_layout.h"
 #include "quant/coded.h"
 
 namespace corral::model {
@@ -14,18 +15,9 @@ namespace {
 using quant::Coding;
 using quant::LinearWeight;
 
-constexpr const char* kF8Type = "F8_E4M3";
-constexpr int64_t kCodesPerWord = 8;
-
 [[noreturn]] void fail(const io::WeightSource& source, const std::string& name,
                        const std::string& reason) {
   throw CorruptFile(str(source.origin(), ": tensor ", name, " ", reason));
-}
-
-// The same bytes under another type and shape of equal size.
-Tensor reinterpret(const Tensor& x, DType dtype, const Shape& shape) {
-  const int64_t offset = x.data<std::byte>() - x.storage()->data();
-  return Tensor(x.storage(), offset, shape, dtype);
 }
 
 bool is_f8(const io::WeightSource& source, const std::string& name) {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "model/coded_layout.h"
 #include "quant/coded.h"
 
 namespace corral::model {
@@ -12,15 +13,7 @@ namespace {
 
 using quant::LinearWeight;
 
-constexpr const char* kF8Type = "F8_E4M3";
-constexpr int64_t kCodesPerWord = 8;
 constexpr int64_t kShapeBytes = 16;
-
-// The same bytes under another type and shape of equal size.
-Tensor reinterpret(const Tensor& x, DType dtype, const Shape& shape) {
-  const int64_t offset = x.data<std::byte>() - x.storage()->data();
-  return Tensor(x.storage(), offset, shape, dtype);
-}
 
 // All parts of a tensor, one below the other.
 Tensor joined(const ExportTensor& tensor) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 namespace corral::model::gguf_key {
 
 // Keys of llama.cpp's llama4 architecture.
@@ -77,3 +79,13 @@ inline constexpr const char* kClipStd = "clip.vision.image_std";
 inline constexpr const char* kVisionRopeTheta = "corral.vision.rope_theta";
 
 }  // namespace corral::model::gguf_key
+
+// Values of kTokenTypes, of all that the format has.
+namespace corral::model::gguf_token_type {
+
+inline constexpr int32_t kNormal = 1;
+inline constexpr int32_t kControl = 3;
+inline constexpr int32_t kUserDefined = 4;
+inline constexpr int32_t kUnused = 5;
+
+}  // namespace corral::model::gguf_token_type

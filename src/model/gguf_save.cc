@@ -18,11 +18,6 @@ namespace {
 
 using io::GgufMetadata;
 
-// tokenizer.ggml.token_type
-constexpr int32_t kNormal = 1;
-constexpr int32_t kControl = 3;
-constexpr int32_t kUnused = 5;
-
 void add_shape(GgufMetadata& out, const Config& c) {
   out.set_u32(gguf_key::kVocabSize, c.vocab_size);
   out.set_u32(gguf_key::kContextLength, c.max_position_embeddings);
@@ -80,11 +75,11 @@ void add_vocabulary(GgufMetadata& out, const text::Tokenizer& tokenizer, int64_t
     const std::string_view bytes = tokenizer.token_bytes(id);
     if (bytes.empty()) {
       tokens.push_back(str("[UNUSED", id, "]"));
-      types.push_back(kUnused);
+      types.push_back(gguf_token_type::kUnused);
     } else {
       const bool special = tokenizer.is_special(id);
       tokens.push_back(special ? std::string(bytes) : text::to_byte_level(bytes));
-      types.push_back(special ? kControl : kNormal);
+      types.push_back(special ? gguf_token_type::kControl : gguf_token_type::kNormal);
     }
   }
   out.set_array(gguf_key::kTokens, std::span<const std::string>(tokens));

@@ -8,11 +8,6 @@
 namespace corral::model {
 namespace {
 
-// tokenizer.ggml.token_type
-constexpr int64_t kControl = 3;
-constexpr int64_t kUserDefined = 4;
-constexpr int64_t kUnused = 5;
-
 std::string bytes_of_token(const io::GgufFile& file, std::string_view token) {
   const auto bytes = text::from_byte_level(token);
   if (!bytes) {
@@ -57,9 +52,10 @@ std::shared_ptr<const text::Tokenizer> gguf_tokenizer(const io::GgufFile& file) 
   text::TokenizerSpec spec;
   spec.pattern = pattern.value_or(std::string(text::kLlama4Pattern));
   for (size_t id = 0; id < tokens.size(); ++id) {
-    const bool special = types[id] == kControl || types[id] == kUserDefined;
+    const bool special =
+        types[id] == gguf_token_type::kControl || types[id] == gguf_token_type::kUserDefined;
     if (special) spec.specials.emplace(tokens[id], static_cast<text::TokenId>(id));
-    const bool hole = special || types[id] == kUnused;
+    const bool hole = special || types[id] == gguf_token_type::kUnused;
     spec.tokens.push_back(hole ? "" : bytes_of_token(file, tokens[id]));
   }
   // Ids behind the last ordinary token need no holes.

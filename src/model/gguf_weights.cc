@@ -11,9 +11,9 @@ bool is_float(DType dtype) {
 }
 
 // Fetches tensors of one file and checks their shapes against the config.
-class Reader {
+class WeightReader {
  public:
-  Reader(const io::GgufFile& file, const DevicePtr& device) : file_(file), device_(device) {}
+  WeightReader(const io::GgufFile& file, const DevicePtr& device) : file_(file), device_(device) {}
 
   Tensor tensor(const std::string& name, const Shape& shape) const {
     if (!file_.has(name)) throw CorruptFile(str(file_.origin(), ": tensor ", name, " is missing"));
@@ -46,7 +46,8 @@ class Reader {
   const DevicePtr& device_;
 };
 
-AttentionWeights read_attention(const Reader& in, const Config& c, const std::string& prefix) {
+AttentionWeights read_attention(const WeightReader& in, const Config& c,
+                                const std::string& prefix) {
   const int64_t D = c.hidden_size;
   const int64_t HC = c.num_attention_heads * c.head_dim;
   const int64_t KC = c.num_key_value_heads * c.head_dim;
@@ -55,7 +56,7 @@ AttentionWeights read_attention(const Reader& in, const Config& c, const std::st
           in.linear(prefix + "attn_output.weight", D, HC)};
 }
 
-LayerWeights read_layer(const Reader& in, const Config& c, int64_t layer) {
+LayerWeights read_layer(const WeightReader& in, const Config& c, int64_t layer) {
   const std::string prefix = str("blk.", layer, ".");
   const int64_t D = c.hidden_size;
   LayerWeights weights;
@@ -86,7 +87,7 @@ LayerWeights read_layer(const Reader& in, const Config& c, int64_t layer) {
 }  // namespace
 
 TextWeights gguf_weights(const io::GgufFile& file, const Config& config, const DevicePtr& device) {
-  const Reader in(file, device);
+  const WeightReader in(file, device);
   TextWeights weights;
   weights.embedding = in.tensor("token_embd.weight", {config.vocab_size, config.hidden_size});
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {

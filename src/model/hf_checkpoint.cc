@@ -41,9 +41,9 @@ Tensor get_float(const io::WeightSource& source, const ParameterInfo& info,
 
 // The parameter of gate (or up) where the file keeps the two apart.
 ParameterInfo half_of(const ParameterInfo& gate_up, std::string_view name) {
-  constexpr std::string_view kFused = "gate_up_proj";
+  constexpr std::string_view kBoth = "gate_up_proj";
   ParameterInfo half = gate_up;
-  half.name.replace(half.name.size() - kFused.size(), kFused.size(), name);
+  half.name.replace(half.name.size() - kBoth.size(), kBoth.size(), name);
   half.shape = {gate_up.shape[0], gate_up.shape[1], gate_up.shape[2] / 2};
   return half;
 }

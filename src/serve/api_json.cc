@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/json.h"
 #include "serve/api_error.h"
@@ -84,6 +85,12 @@ std::optional<std::string> Fields::text(const char* name) const {
   if (value == nullptr) return std::nullopt;
   if (!value->is_string()) fail(name, "is no text");
   return value->get<std::string>();
+}
+
+std::string Fields::need_text(const char* name) const {
+  auto value = text(name);
+  if (!value) fail(name, "is missing");
+  return std::move(*value);
 }
 
 }  // namespace corral::serve

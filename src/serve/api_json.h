@@ -41,6 +41,8 @@ class Fields {
   std::optional<int64_t> integer(const NumberField& field) const;
   std::optional<bool> boolean(const char* name) const;
   std::optional<std::string> text(const char* name) const;
+  /// Throws ApiError 400 when it is missing, too.
+  std::string need_text(const char* name) const;
   /// Throws ApiError 400 (as OpenAI does) about a member that is none of these.
   void only(std::span<const std::string_view> known) const;
   /// Throws ApiError 400 about a member.

@@ -9,45 +9,40 @@ namespace corral::serve {
 namespace {
 
 // What a request may hold.
-constexpr std::string_view kMembers[] = {"model",         "messages",      "max_tokens",
-                                         "system",        "metadata",      "stop_sequences",
-                                         "stream",        "temperature",   "top_k",
-                                         "top_p",         "tools",         "tool_choice",
-                                         "thinking",      "service_tier",  "output_config",
-                                         "output_format", "container",     "mcp_servers",
-                                         "betas",         "timeout",       "context_management",
-                                         "inference_geo", "cache_control", "priority"};
+constexpr std::string_view kMessageMembers[] = {
+    "model",         "messages",      "max_tokens",
+    "system",        "metadata",      "stop_sequences",
+    "stream",        "temperature",   "top_k",
+    "top_p",         "tools",         "tool_choice",
+    "thinking",      "service_tier",  "output_config",
+    "output_format", "container",     "mcp_servers",
+    "betas",         "timeout",       "context_management",
+    "inference_geo", "cache_control", "priority"};
 
 OrderedJson text_part(std::string text) { return {{"type", "text"}, {"text", std::move(text)}}; }
-
-std::string need_text(const Fields& fields, const char* name) {
-  auto text = fields.text(name);
-  if (!text) fields.fail(name, "is missing");
-  return std::move(*text);
-}
 
 /// {"type": "base64", "media_type", "data"} or {"type": "url", "url"}.
 std::string url_of(const Fields& block) {
   const OrderedJson* source = block.find("source");
   if (source == nullptr || !source->is_object()) block.fail("source", "is no object");
   const Fields fields(*source, "source.");
-  const std::string type = need_text(fields, "type");
-  if (type == "url") return need_text(fields, "url");
+  const std::string type = fields.need_text("type");
+  if (type == "url") return fields.need_text("url");
   if (type != "base64") fields.fail("type", "is neither base64 nor url");
-  return "data:" + need_text(fields, "media_type") + ";base64," + need_text(fields, "data");
+  return "data:" + fields.need_text("media_type") + ";base64," + fields.need_text("data");
 }
 
 /// A text or image block as a part of OpenAI's content; throws for others.
-OrderedJson part_of(const OrderedJson& block) {
+OrderedJson part_of_block(const OrderedJson& block) {
   if (!block.is_object()) throw ApiError(400, "a content block is no object", "messages");
   const Fields fields(block, "content.");
-  const std::string type = need_text(fields, "type");
-  if (type == "text") return text_part(need_text(fields, "text"));
+  const std::string type = fields.need_text("type");
+  if (type == "text") return text_part(fields.need_text("text"));
   if (type == "image") return {{"type", "image_url"}, {"image_url", {{"url", url_of(fields)}}}};
   if (type == "document") {
     const OrderedJson* source = fields.find("source");
     if (source != nullptr && source->is_object() && source->value("type", "") == "text") {
-      return text_part(need_text(Fields(*source, "source."), "data"));
+      return text_part(Fields(*source, "source.").need_text("data"));
     }
     fields.fail("source", "of a document can only be text on this server");
   }
@@ -60,7 +55,7 @@ OrderedJson parts_of(const OrderedJson& content, const char* where) {
   if (content.is_string()) {
     parts.push_back(text_part(content.get<std::string>()));
   } else if (content.is_array()) {
-    for (const OrderedJson& block : content) parts.push_back(part_of(block));
+    for (const OrderedJson& block : content) parts.push_back(part_of_block(block));
   } else {
     throw ApiError(400, str(where, " is neither a text nor a list of content blocks"), where);
   }
@@ -72,7 +67,7 @@ class Conversation {
   void add(const OrderedJson& message) {
     if (!message.is_object()) throw ApiError(400, "a message is no object", "messages");
     const Fields fields(message, "messages.");
-    const std::string role = need_text(fields, "role");
+    const std::string role = fields.need_text("role");
     const OrderedJson* content = fields.find("content");
     if (content == nullptr) fields.fail("content", "is missing");
     if (role == "user") {
@@ -99,12 +94,12 @@ class Conversation {
         const Fields fields(block, "content.");
         OrderedJson result;
         result["role"] = "tool";
-        result["tool_call_id"] = need_text(fields, "tool_use_id");
+        result["tool_call_id"] = fields.need_text("tool_use_id");
         const OrderedJson* inner = fields.find("content");
         result["content"] = inner == nullptr ? OrderedJson("") : parts_of(*inner, "content");
         messages_.push_back(std::move(result));
       } else {
-        said.push_back(part_of(block));
+        said.push_back(part_of_block(block));
       }
     }
     if (!said.empty()) messages_.push_back({{"role", "user"}, {"content", std::move(said)}});
@@ -125,16 +120,16 @@ class Conversation {
           block.is_object() ? block.value("type", OrderedJson()) : OrderedJson();
       if (type == "thinking" || type == "redacted_thinking") continue;
       if (type != "tool_use") {
-        said.push_back(part_of(block));
+        said.push_back(part_of_block(block));
         continue;
       }
       const Fields fields(block, "content.");
       const OrderedJson* input = fields.find("input");
       if (input == nullptr || !input->is_object()) fields.fail("input", "is no object");
       calls.push_back(
-          {{"id", need_text(fields, "id")},
+          {{"id", fields.need_text("id")},
            {"type", "function"},
-           {"function", {{"name", need_text(fields, "name")}, {"arguments", dump(*input)}}}});
+           {"function", {{"name", fields.need_text("name")}, {"arguments", dump(*input)}}}});
     }
     message["content"] = std::move(said);
     if (!calls.empty()) message["tool_calls"] = std::move(calls);
@@ -142,7 +137,7 @@ class Conversation {
   }
 };
 
-void add_tools(const Fields& fields, OrderedJson& chat) {
+void add_message_tools(const Fields& fields, OrderedJson& chat) {
   const OrderedJson* tools = fields.find("tools");
   if (tools == nullptr) return;
   if (!tools->is_array()) fields.fail("tools", "is no list");
@@ -154,7 +149,7 @@ void add_tools(const Fields& fields, OrderedJson& chat) {
       one.fail("type", "can only be custom on this server");
     }
     OrderedJson function;
-    function["name"] = need_text(one, "name");
+    function["name"] = one.need_text("name");
     if (const auto description = one.text("description")) function["description"] = *description;
     const OrderedJson* schema = one.find("input_schema");
     if (schema == nullptr || !schema->is_object()) one.fail("input_schema", "is no object");
@@ -168,13 +163,13 @@ void add_tool_choice(const Fields& fields, OrderedJson& chat) {
   if (choice == nullptr) return;
   if (!choice->is_object()) fields.fail("tool_choice", "is no object");
   const Fields one(*choice, "tool_choice.");
-  const std::string type = need_text(one, "type");
+  const std::string type = one.need_text("type");
   if (type == "auto" || type == "none") {
     chat["tool_choice"] = type;
   } else if (type == "any") {
     chat["tool_choice"] = "required";
   } else if (type == "tool") {
-    chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", need_text(one, "name")}}}};
+    chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", one.need_text("name")}}}};
   } else {
     one.fail("type", "is none of auto, any, tool and none");
   }
@@ -182,7 +177,7 @@ void add_tool_choice(const Fields& fields, OrderedJson& chat) {
 }
 
 // {"format": {"type": "json_schema", "schema"}}
-void add_format(const Fields& fields, OrderedJson& chat) {
+void add_message_format(const Fields& fields, OrderedJson& chat) {
   const OrderedJson* output = fields.find("output_config");
   const OrderedJson* format = fields.find("output_format");
   if (output != nullptr) {
@@ -203,7 +198,7 @@ void add_format(const Fields& fields, OrderedJson& chat) {
 
 OrderedJson chat_body_of_messages(const OrderedJson& body, bool counting) {
   const Fields fields(body);
-  fields.only(kMembers);
+  fields.only(kMessageMembers);
   for (const char* name : {"container", "mcp_servers", "context_management"}) {
     const OrderedJson* value = fields.find(name);
     if (value != nullptr && !value->empty()) fields.fail(name, "is not supported by this server");
@@ -239,9 +234,9 @@ OrderedJson chat_body_of_messages(const OrderedJson& body, bool counting) {
     fields.fail("messages", "ends with the assistant: it must end with what the user says");
   }
   chat["messages"] = conversation.take();
-  add_tools(fields, chat);
+  add_message_tools(fields, chat);
   add_tool_choice(fields, chat);
-  add_format(fields, chat);
+  add_message_format(fields, chat);
   return chat;
 }
 

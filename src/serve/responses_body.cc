@@ -9,56 +9,50 @@ namespace corral::serve {
 namespace {
 
 // What a request may hold.
-constexpr std::string_view kMembers[] = {"background",
-                                         "conversation",
-                                         "include",
-                                         "input",
-                                         "instructions",
-                                         "max_output_tokens",
-                                         "max_tool_calls",
-                                         "metadata",
-                                         "model",
-                                         "parallel_tool_calls",
-                                         "previous_response_id",
-                                         "priority",
-                                         "prompt",
-                                         "prompt_cache_key",
-                                         "prompt_cache_retention",
-                                         "reasoning",
-                                         "safety_identifier",
-                                         "seed",
-                                         "service_tier",
-                                         "store",
-                                         "stream",
-                                         "stream_options",
-                                         "temperature",
-                                         "text",
-                                         "timeout",
-                                         "tool_choice",
-                                         "tools",
-                                         "top_k",
-                                         "top_logprobs",
-                                         "top_p",
-                                         "truncation",
-                                         "user"};
+constexpr std::string_view kResponseMembers[] = {"background",
+                                                 "conversation",
+                                                 "include",
+                                                 "input",
+                                                 "instructions",
+                                                 "max_output_tokens",
+                                                 "max_tool_calls",
+                                                 "metadata",
+                                                 "model",
+                                                 "parallel_tool_calls",
+                                                 "previous_response_id",
+                                                 "priority",
+                                                 "prompt",
+                                                 "prompt_cache_key",
+                                                 "prompt_cache_retention",
+                                                 "reasoning",
+                                                 "safety_identifier",
+                                                 "seed",
+                                                 "service_tier",
+                                                 "store",
+                                                 "stream",
+                                                 "stream_options",
+                                                 "temperature",
+                                                 "text",
+                                                 "timeout",
+                                                 "tool_choice",
+                                                 "tools",
+                                                 "top_k",
+                                                 "top_logprobs",
+                                                 "top_p",
+                                                 "truncation",
+                                                 "user"};
 
-std::string need_text(const Fields& fields, const char* name) {
-  auto text = fields.text(name);
-  if (!text) fields.fail(name, "is missing");
-  return std::move(*text);
-}
-
-OrderedJson part_of(const OrderedJson& part) {
+OrderedJson part_of_input(const OrderedJson& part) {
   if (!part.is_object()) throw ApiError(400, "input has a content part that is no object", "input");
   const Fields fields(part, "input.content.");
-  const std::string type = need_text(fields, "type");
+  const std::string type = fields.need_text("type");
   if (type == "input_text" || type == "output_text" || type == "text") {
-    return {{"type", "text"}, {"text", need_text(fields, "text")}};
+    return {{"type", "text"}, {"text", fields.need_text("text")}};
   }
-  if (type == "refusal") return {{"type", "text"}, {"text", need_text(fields, "refusal")}};
+  if (type == "refusal") return {{"type", "text"}, {"text", fields.need_text("refusal")}};
   if (type == "input_image") {
     OrderedJson link;
-    link["url"] = need_text(fields, "image_url");
+    link["url"] = fields.need_text("image_url");
     if (const auto detail = fields.text("detail")) link["detail"] = *detail;
     return {{"type", "image_url"}, {"image_url", std::move(link)}};
   }
@@ -71,17 +65,17 @@ OrderedJson content_of(const OrderedJson& content) {
     throw ApiError(400, "input has a content that is neither text nor a list", "input");
   }
   OrderedJson parts = OrderedJson::array();
-  for (const OrderedJson& part : content) parts.push_back(part_of(part));
+  for (const OrderedJson& part : content) parts.push_back(part_of_input(part));
   return parts;
 }
 
 // Calls follow the assistant's words in the message that they belong to.
 void add_call(const Fields& fields, OrderedJson& messages) {
   OrderedJson call;
-  call["id"] = need_text(fields, "call_id");
+  call["id"] = fields.need_text("call_id");
   call["type"] = "function";
-  call["function"] = {{"name", need_text(fields, "name")},
-                      {"arguments", need_text(fields, "arguments")}};
+  call["function"] = {{"name", fields.need_text("name")},
+                      {"arguments", fields.need_text("arguments")}};
   if (messages.empty() || messages.back()["role"] != "assistant") {
     messages.push_back({{"role", "assistant"}, {"content", ""}});
   }
@@ -97,21 +91,21 @@ void add_item(const OrderedJson& item, OrderedJson& messages) {
   if (type == "message") {
     const OrderedJson* content = fields.find("content");
     if (content == nullptr) fields.fail("content", "is missing");
-    messages.push_back({{"role", need_text(fields, "role")}, {"content", content_of(*content)}});
+    messages.push_back({{"role", fields.need_text("role")}, {"content", content_of(*content)}});
   } else if (type == "function_call") {
     add_call(fields, messages);
   } else if (type == "function_call_output") {
     const OrderedJson* output = fields.find("output");
     if (output == nullptr) fields.fail("output", "is missing");
     messages.push_back({{"role", "tool"},
-                        {"tool_call_id", need_text(fields, "call_id")},
+                        {"tool_call_id", fields.need_text("call_id")},
                         {"content", content_of(*output)}});
   } else if (type != "reasoning") {
     fields.fail("type", str("'", type.substr(0, 40), "' is not known by this server"));
   }
 }
 
-void add_tools(const Fields& fields, OrderedJson& chat) {
+void add_response_tools(const Fields& fields, OrderedJson& chat) {
   const OrderedJson* tools = fields.find("tools");
   if (tools != nullptr) {
     if (!tools->is_array()) fields.fail("tools", "is no list");
@@ -119,7 +113,7 @@ void add_tools(const Fields& fields, OrderedJson& chat) {
     for (const OrderedJson& tool : *tools) {
       if (!tool.is_object()) fields.fail("tools", "has a part that is no object");
       const Fields one(tool, "tools.");
-      if (need_text(one, "type") != "function") {
+      if (one.need_text("type") != "function") {
         one.fail("type", "can only be function on this server");
       }
       OrderedJson function = tool;
@@ -132,11 +126,11 @@ void add_tools(const Fields& fields, OrderedJson& chat) {
   chat["tool_choice"] = *choice;
   if (!choice->is_object()) return;
   const Fields one(*choice, "tool_choice.");
-  if (need_text(one, "type") != "function") one.fail("type", "can only be function on this server");
-  chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", need_text(one, "name")}}}};
+  if (one.need_text("type") != "function") one.fail("type", "can only be function on this server");
+  chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", one.need_text("name")}}}};
 }
 
-void add_format(const Fields& fields, OrderedJson& chat) {
+void add_response_format(const Fields& fields, OrderedJson& chat) {
   const OrderedJson* text = fields.find("text");
   if (text == nullptr) return;
   if (!text->is_object()) fields.fail("text", "is no object");
@@ -175,7 +169,7 @@ void refuse_others(const Fields& fields) {
 
 OrderedJson chat_body_of_responses(const OrderedJson& body, const OrderedJson& earlier_messages) {
   const Fields fields(body);
-  fields.only(kMembers);
+  fields.only(kResponseMembers);
   refuse_others(fields);
   OrderedJson chat;
   for (const NumberField& field : number::kResponsesFields) {
@@ -203,8 +197,8 @@ OrderedJson chat_body_of_responses(const OrderedJson& body, const OrderedJson& e
     fields.fail("input", "is neither a text nor a list of items");
   }
   chat["messages"] = std::move(messages);
-  add_tools(fields, chat);
-  add_format(fields, chat);
+  add_response_tools(fields, chat);
+  add_response_format(fields, chat);
   return chat;
 }
 

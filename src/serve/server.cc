@@ -208,10 +208,10 @@ KeyRing::Client Server::client_of(const HttpRequest& request) {
 }
 
 Ended Server::log_of(const HttpRequest& request, const KeyRing::Client& client) const {
-  const auto start = engine::Clock::now();
+  const auto start = Clock::now();
   return [log = log_, start, client, method = request.method.substr(0, 20),
           path = request.path.substr(0, 100)](int status, const Usage& usage) {
-    const auto now = engine::Clock::now();
+    const auto now = Clock::now();
     if (client.quota != nullptr) {
       client.quota->spend_tokens(usage.prompt_tokens + usage.completion_tokens, now);
     }

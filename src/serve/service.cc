@@ -40,9 +40,8 @@ engine::Request Service::request(const AnswerRequest& answer, engine::Prompt pro
   result.priority = answer.priority;
   result.client = client;
   if (answer.timeout_seconds) {
-    result.deadline =
-        engine::Clock::now() + std::chrono::duration_cast<engine::Clock::duration>(
-                                   std::chrono::duration<double>(*answer.timeout_seconds));
+    result.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                         std::chrono::duration<double>(*answer.timeout_seconds));
   }
   return result;
 }

@@ -1,16 +1,14 @@
 #include "tensor/peak.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "base/clock.h"
 #include "simd/isa.h"
 #include "tensor/peak_kernel.h"
 
 namespace corral {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double kSampleSeconds = 0.015;
 constexpr int kSamples = 4;
@@ -28,9 +26,7 @@ double measure_peak(Device& device, Arithmetic arithmetic) {
   for (int sample = 0; sample < kSamples; ++sample) {
     std::vector<double> operations(static_cast<size_t>(device.threads().size()));
     const auto start = Clock::now();
-    const auto seconds = [&] {
-      return std::chrono::duration<double>(Clock::now() - start).count();
-    };
+    const auto seconds = [&] { return seconds_since(start); };
     device.threads().run([&](int member) {
       float values[3] = {1.0f, 1e-3f, 0.0f};
       double done = 0;

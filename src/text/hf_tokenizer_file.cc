@@ -9,9 +9,6 @@
 namespace corral::text {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{1} << 28;
-constexpr int64_t kMaxIds = int64_t{1} << 24;
-
 /// Walks the parts of a tokenizer.json; every complaint begins with the file's name.
 class HfReader {
  public:
@@ -68,9 +65,10 @@ class HfReader {
   }
 
   TokenId read_id(const Json& value, const std::string& token) const {
-    if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() >= kMaxIds) {
+    if (!value.is_number_integer() || value.get<int64_t>() < 0 ||
+        value.get<int64_t>() >= kMaxTokenIds) {
       corrupt(str("the id of ", Json(token).dump(), " is ", value.dump(), ", needs 0 to ",
-                  kMaxIds - 1));
+                  kMaxTokenIds - 1));
     }
     return value.get<TokenId>();
   }
@@ -188,7 +186,7 @@ TokenizerSpec parse_hf_tokenizer(std::string_view json, const std::string& what)
 }
 
 TokenizerSpec read_hf_tokenizer_file(const std::filesystem::path& path) {
-  return parse_hf_tokenizer(read_file(path, kMaxFileBytes), path.string());
+  return parse_hf_tokenizer(read_file(path, kMaxTokenizerBytes), path.string());
 }
 
 std::shared_ptr<const Tokenizer> load_tokenizer_files(const std::filesystem::path& path) {

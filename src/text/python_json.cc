@@ -7,7 +7,7 @@
 namespace corral::text {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxTextDepth = 64;
 constexpr int kMaxMembers = 10'000;
 
 /// Counts brackets and members outside of strings. The parser would build any depth, and writing it
@@ -24,7 +24,7 @@ bool is_too_large(std::string_view text) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) return true;
+      if (++depth > kMaxTextDepth) return true;
     } else if (c == ']' || c == '}') {
       --depth;
     } else if (c == ':') {

@@ -8,7 +8,7 @@
 namespace corral::text {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxLiteralDepth = 64;
 constexpr int kMaxValues = 10'000;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -22,9 +22,9 @@ enum class Strictness { kStrict, kLenient };
 /// Recursive descent; every method returns false (or nullopt) at the first thing it does not know.
 /// Lenient, it also takes what Python refuses but JSON does not, and any number of values: it then
 /// answers what a text can still become.
-class Reader {
+class LiteralReader {
  public:
-  explicit Reader(std::string_view text, Strictness strictness = Strictness::kStrict)
+  explicit LiteralReader(std::string_view text, Strictness strictness = Strictness::kStrict)
       : text_(text), lenient_(strictness == Strictness::kLenient) {}
 
   size_t at() const { return at_; }
@@ -41,7 +41,7 @@ class Reader {
 
   bool value(OrderedJson& out) {
     if (++values_ > kMaxValues && !lenient_) return false;
-    if (depth_ > kMaxDepth) return false;
+    if (depth_ > kMaxLiteralDepth) return false;
     const char c = peek();
     if (c == '"' || c == '\'' || starts_string(c)) return strings(out);
     if (c == '[') return take('[') && sequence(out, ']');
@@ -306,25 +306,25 @@ class Reader {
 
 std::optional<std::vector<PythonCall>> parse_python_calls(std::string_view text) {
   std::vector<PythonCall> calls;
-  if (!Reader(text).calls(calls)) return std::nullopt;
+  if (!LiteralReader(text).calls(calls)) return std::nullopt;
   return calls;
 }
 
 std::optional<std::vector<PythonCall>> parse_unclosed_python_calls(std::string_view text) {
   std::vector<PythonCall> calls;
-  if (!Reader(text).unclosed_calls(calls)) return std::nullopt;
+  if (!LiteralReader(text).unclosed_calls(calls)) return std::nullopt;
   return calls;
 }
 
 Viability viability_of_calls(std::string_view text) {
-  Reader reader(text, Strictness::kLenient);
+  LiteralReader reader(text, Strictness::kLenient);
   std::vector<PythonCall> calls;
   if (reader.calls(calls)) return Viability::kComplete;
   return reader.ran_out() ? Viability::kRunsOut : Viability::kWrong;
 }
 
 Viability take_viable_object(std::string_view& text, OrderedJson& object) {
-  Reader reader(text, Strictness::kLenient);
+  LiteralReader reader(text, Strictness::kLenient);
   if (!reader.value(object)) return reader.ran_out() ? Viability::kRunsOut : Viability::kWrong;
   if (!object.is_object()) return Viability::kWrong;
   text.remove_prefix(reader.at());
@@ -332,7 +332,7 @@ Viability take_viable_object(std::string_view& text, OrderedJson& object) {
 }
 
 std::optional<std::pair<OrderedJson, size_t>> parse_python_literal(std::string_view text) {
-  Reader reader(text);
+  LiteralReader reader(text);
   OrderedJson value;
   if (!reader.value(value)) return std::nullopt;
   return std::pair{std::move(value), reader.at()};

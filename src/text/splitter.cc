@@ -19,9 +19,9 @@ struct Char {
 };
 
 /// Reads characters with their class; what is not UTF-8 is a symbol of one byte.
-class Reader {
+class CharReader {
  public:
-  Reader(std::string_view text, const CharClasses& classes) : text_(text), classes_(classes) {}
+  CharReader(std::string_view text, const CharClasses& classes) : text_(text), classes_(classes) {}
 
   size_t size() const { return text_.size(); }
   unsigned char byte(size_t at) const { return static_cast<unsigned char>(text_[at]); }
@@ -55,7 +55,7 @@ struct WordEnds {
   size_t upper;  // [upper]+[lower]*, valid only where `lower` is 0
 };
 
-WordEnds match_word(const Reader& text, size_t begin) {
+WordEnds match_word(const CharReader& text, size_t begin) {
   size_t end = begin;
   size_t last_both_end = 0;
   Char c{CharClass::kOther, 0};
@@ -79,7 +79,7 @@ WordEnds match_word(const Reader& text, size_t begin) {
 }
 
 /// (?i:'s|'t|'re|'ve|'m|'ll|'d)? at `at`. U+017F folds to s.
-size_t skip_contraction(const Reader& text, size_t at) {
+size_t skip_contraction(const CharReader& text, size_t at) {
   if (at + 1 >= text.size() || text.byte(at) != '\'') return at;
   const auto lower = [&text](size_t i) -> unsigned char {
     return i < text.size() ? static_cast<unsigned char>(text.byte(i) | 0x20) : 0;
@@ -94,7 +94,7 @@ size_t skip_contraction(const Reader& text, size_t at) {
   return at;
 }
 
-size_t match_number(const Reader& text, size_t at) {
+size_t match_number(const CharReader& text, size_t at) {
   for (int i = 0; i < 3 && at < text.size(); ++i) {
     const Char c = text.at(at);
     if (c.kind != CharClass::kNumber) break;
@@ -104,7 +104,7 @@ size_t match_number(const Reader& text, size_t at) {
 }
 
 /// [^\s\p{L}\p{N}]+[\r\n/]* at `at`, where a symbol stands.
-size_t match_symbols(const Reader& text, size_t at) {
+size_t match_symbols(const CharReader& text, size_t at) {
   while (at < text.size()) {
     const Char c = text.at(at);
     if (!is_symbol(c.kind)) break;
@@ -118,7 +118,7 @@ size_t match_symbols(const Reader& text, size_t at) {
 }
 
 /// \s*[\r\n]+|\s+(?!\S)|\s+ at `at`, where white space stands.
-size_t match_white(const Reader& text, size_t at) {
+size_t match_white(const CharReader& text, size_t at) {
   const size_t begin = at;
   size_t last_begin = at;
   size_t newline_end = 0;
@@ -137,7 +137,7 @@ size_t match_white(const Reader& text, size_t at) {
 class Llama4Splitter final : public Splitter {
  public:
   size_t piece_end(std::string_view bytes, size_t at) const override {
-    const Reader text(bytes, classes_);
+    const CharReader text(bytes, classes_);
     const Char c = text.at(at);
     // The optional character before a word is anything but a letter, a number, CR or LF.
     const bool may_lead = is_symbol(c.kind) || c.kind == CharClass::kSpace;

@@ -9,8 +9,6 @@
 namespace corral::text {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{1} << 28;
-
 std::string_view take_line(std::string_view& text) {
   const size_t end = text.find('\n');
   std::string_view line = text.substr(0, end);
@@ -66,7 +64,7 @@ TokenizerSpec parse_tiktoken(std::string_view text, const std::string& what,
 
 TokenizerSpec read_tiktoken_file(const std::filesystem::path& path,
                                  std::vector<std::string> specials) {
-  return parse_tiktoken(read_file(path, kMaxFileBytes), path.string(), std::move(specials));
+  return parse_tiktoken(read_file(path, kMaxTokenizerBytes), path.string(), std::move(specials));
 }
 
 std::string to_tiktoken(const Tokenizer& tokenizer) {

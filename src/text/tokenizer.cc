@@ -9,7 +9,6 @@
 namespace corral::text {
 namespace {
 
-constexpr int64_t kMaxIds = int64_t{1} << 24;
 // all_merges() costs the square of a token's length; the longest one of Llama 4 has 128 bytes.
 constexpr size_t kMaxTokenBytes = 512;
 
@@ -29,9 +28,9 @@ std::string quote(std::string_view bytes) {
 }
 
 Vocabulary make_vocabulary(const TokenizerSpec& spec) {
-  if (static_cast<int64_t>(spec.tokens.size()) > kMaxIds) {
-    throw CorruptFile(
-        str("tokenizer: ", spec.tokens.size(), " tokens, at most ", kMaxIds, " are supported"));
+  if (static_cast<int64_t>(spec.tokens.size()) > kMaxTokenIds) {
+    throw CorruptFile(str("tokenizer: ", spec.tokens.size(), " tokens, at most ", kMaxTokenIds,
+                          " are supported"));
   }
   Vocabulary vocabulary;
   size_t total_bytes = 0;
@@ -95,9 +94,9 @@ Tokenizer::Tokenizer(const TokenizerSpec& spec)
 void Tokenizer::add_specials(const std::map<std::string, TokenId>& specials) {
   specials_.insert(specials.begin(), specials.end());
   for (const auto& [spelling, id] : specials_) {
-    if (spelling.empty() || id < 0 || id >= kMaxIds) {
+    if (spelling.empty() || id < 0 || id >= kMaxTokenIds) {
       throw CorruptFile(str("tokenizer: special token ", quote(spelling), " has id ", id,
-                            ", needs a spelling and an id from 0 to ", kMaxIds - 1));
+                            ", needs a spelling and an id from 0 to ", kMaxTokenIds - 1));
     }
     if (id < vocabulary_.size() && !vocabulary_.bytes(id).empty()) {
       throw CorruptFile(str("tokenizer: special token ", quote(spelling), " has id ", id,

@@ -10,6 +10,9 @@
 
 namespace corral::text {
 
+/// The largest file that is read as a tokenizer.
+inline constexpr int64_t kMaxTokenizerBytes = int64_t{1} << 28;
+
 /// Reads Meta's `tokenizer.model` (tiktoken form): lines of a base64 token and its rank, which is
 /// its id; ranks 0 to N-1 in any order. The file has no special tokens: they follow as N, N+1, ...,
 /// Llama 4's 2,048 where N is 200,000, otherwise compact_special_tokens(). An empty `specials`

@@ -12,7 +12,7 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-std::string quoted(const std::string& text) { return OrderedJson(text).dump(); }
+std::string json_string(const std::string& text) { return OrderedJson(text).dump(); }
 
 /// Specials in order of their ids.
 std::vector<std::pair<TokenId, std::string>> specials_by_id(const TokenizerSpec& spec) {
@@ -77,7 +77,7 @@ std::string model_json(const Tokenizer& tokenizer) {
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     if (vocabulary.bytes(id).empty()) continue;
     json += separator;
-    json += quoted(to_byte_level(vocabulary.bytes(id)));
+    json += json_string(to_byte_level(vocabulary.bytes(id)));
     json += ':';
     json += std::to_string(id);
     separator = ",\n";
@@ -86,8 +86,8 @@ std::string model_json(const Tokenizer& tokenizer) {
   separator = "\n";
   for (const Merge& merge : merges_to_write(tokenizer)) {
     json += separator;
-    json += quoted(to_byte_level(vocabulary.bytes(merge.left)) + ' ' +
-                   to_byte_level(vocabulary.bytes(merge.right)));
+    json += json_string(to_byte_level(vocabulary.bytes(merge.left)) + ' ' +
+                        to_byte_level(vocabulary.bytes(merge.right)));
     separator = ",\n";
   }
   return json + "\n]}";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -8,6 +9,9 @@
 #include "text/vocabulary.h"
 
 namespace corral::text {
+
+/// Ids are smaller than this.
+inline constexpr int64_t kMaxTokenIds = int64_t{1} << 24;
 
 /// Everything a tokenizer is, as plain data: what files are read into and written from.
 struct TokenizerSpec {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "train/expert_balance.h"
 #include "train/prepare.h"
 #include "train/validation.h"
@@ -47,7 +47,6 @@ class RunReport {
   void end_line(const RunLog& log);
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::string line(const StepReport& report, int64_t steps) const;
 
   double flops_per_token_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "autograd/tape.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "tensor/peak.h"
@@ -16,12 +17,6 @@
 
 namespace corral::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 double rate_of(const OptimizerRecipe& recipe, model::Role role) {
   switch (role) {

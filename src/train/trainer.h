@@ -1,13 +1,13 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "data/packing.h"
 #include "model/text_model.h"
 #include "train/adamw.h"
@@ -71,8 +71,8 @@ class Trainer {
   std::string last_checkpoint() const;
   std::filesystem::path save();
   void run_validation();
-  bool checkpoint_due(std::chrono::steady_clock::time_point saved) const;
-  std::optional<RunEnd> end_of_run(std::chrono::steady_clock::time_point begin) const;
+  bool checkpoint_due(Clock::time_point saved) const;
+  std::optional<RunEnd> end_of_run(Clock::time_point begin) const;
 
   Recipe recipe_;
   TrainerOptions options_;

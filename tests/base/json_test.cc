@@ -7,7 +7,7 @@
 namespace corral {
 namespace {
 
-std::string message_of(std::string_view text, int max_depth = kMaxJsonDepth) {
+std::string parse_error(std::string_view text, int max_depth = kMaxJsonDepth) {
   try {
     parse_json(text, "config.json", max_depth);
   } catch (const CorruptFile& error) {
@@ -39,10 +39,10 @@ TEST(ParseJson, AgreesWithTheLibraryOnNestedValues) {
 }
 
 TEST(ParseJson, SaysWhereTheSyntaxBreaks) {
-  EXPECT_EQ(message_of("{\n  \"a\": 1,\n  ]"),
+  EXPECT_EQ(parse_error("{\n  \"a\": 1,\n  ]"),
             "config.json: not JSON, near \"1,<U+000A>  ]\" (line 3, column 3)");
-  EXPECT_EQ(message_of(""), "config.json: not JSON (line 1, column 1)");
-  EXPECT_EQ(message_of("1 2"), "config.json: not JSON, near \"2\" (line 1, column 3)");
+  EXPECT_EQ(parse_error(""), "config.json: not JSON (line 1, column 1)");
+  EXPECT_EQ(parse_error("1 2"), "config.json: not JSON, near \"2\" (line 1, column 3)");
 }
 
 TEST(ParseJson, RefusesCutInput) {
@@ -53,39 +53,39 @@ TEST(ParseJson, RefusesCutInput) {
 }
 
 TEST(ParseJson, RefusesBytesThatAreNotUtf8AndKeepsTheMessagePrintable) {
-  EXPECT_EQ(message_of("[\"\xff\"]"),
+  EXPECT_EQ(parse_error("[\"\xff\"]"),
             "config.json: not JSON, near \"\\\"\\ufffd\" (line 1, column 3)");
-  EXPECT_EQ(message_of("\"\xed\xa0\x80\"").substr(0, 21), "config.json: not JSON");
-  EXPECT_EQ(message_of(std::string("\0", 1)).substr(0, 21), "config.json: not JSON");
+  EXPECT_EQ(parse_error("\"\xed\xa0\x80\"").substr(0, 21), "config.json: not JSON");
+  EXPECT_EQ(parse_error(std::string("\0", 1)).substr(0, 21), "config.json: not JSON");
 }
 
 TEST(ParseJson, RefusesNumbersThatNoDoubleHolds) {
-  EXPECT_EQ(message_of("[1e999]"),
+  EXPECT_EQ(parse_error("[1e999]"),
             "config.json: number out of range: \"1e999\" (line 1, column 6)");
-  EXPECT_EQ(message_of("[NaN]").substr(0, 21), "config.json: not JSON");
+  EXPECT_EQ(parse_error("[NaN]").substr(0, 21), "config.json: not JSON");
 }
 
 TEST(ParseJson, RefusesAKeyThatOccursTwiceInOneObject) {
-  EXPECT_EQ(message_of(R"({"w": 1, "x": {"w": 2}, "w": 3})"),
+  EXPECT_EQ(parse_error(R"({"w": 1, "x": {"w": 2}, "w": 3})"),
             "config.json: the key \"w\" occurs twice");
   EXPECT_EQ(parse_json(R"([{"w": 1}, {"w": 2, "x": {"w": 3}}])", "").size(), 2u);
 }
 
 TEST(ParseJson, RefusesDeepNestingWithoutUsingTheStack) {
-  EXPECT_EQ(message_of(std::string(5000000, '[')),
+  EXPECT_EQ(parse_error(std::string(5000000, '[')),
             "config.json: JSON is nested deeper than 64 levels");
   std::string objects;
   for (int i = 0; i < 100; ++i) objects += "{\"a\":";
-  EXPECT_EQ(message_of(objects), "config.json: JSON is nested deeper than 64 levels");
-  EXPECT_EQ(message_of("[[[]]]", 2), "config.json: JSON is nested deeper than 2 levels");
+  EXPECT_EQ(parse_error(objects), "config.json: JSON is nested deeper than 64 levels");
+  EXPECT_EQ(parse_error("[[[]]]", 2), "config.json: JSON is nested deeper than 2 levels");
   EXPECT_EQ(parse_json("[[[]], [[]]]", "", 3).dump(), "[[[]],[[]]]");
 }
 
 TEST(ParseJson, CutsLongTextOutOfItsMessages) {
-  EXPECT_LT(message_of("\"" + std::string(100000, 'x')).size(), 200u);
-  EXPECT_LT(message_of(std::string(100000, '9') + "e" + std::string(5, '9')).size(), 200u);
+  EXPECT_LT(parse_error("\"" + std::string(100000, 'x')).size(), 200u);
+  EXPECT_LT(parse_error(std::string(100000, '9') + "e" + std::string(5, '9')).size(), 200u);
   const std::string key(100000, 'k');
-  EXPECT_LT(message_of("{\"" + key + "\":1,\"" + key + "\":2}").size(), 200u);
+  EXPECT_LT(parse_error("{\"" + key + "\":1,\"" + key + "\":2}").size(), 200u);
 }
 
 }  // namespace

@@ -29,16 +29,16 @@ class ImageCommands : public ::testing::Test {
     const DevicePtr device = Device::cpu({.threads = 1});
     model::Config config = test::tiny_config();
     const model::TextModel text = test::tiny_model(config, device);
-    const auto tokenizer = engine::test::sighted_tokenizer();
-    model::VisionConfig vision = engine::test::tiny_vision(config);
+    const auto tokenizer = engine::fixture::sighted_tokenizer();
+    model::VisionConfig vision = engine::fixture::tiny_vision(config);
     vision.image_token = *tokenizer->special_id(text::special::kPatch);
     model::set_vision_config(config, vision);
     const auto tower =
         model::VisionTower::trainable(vision, model::initialise_vision(vision, 1, device));
     model::save_hf(path("seeing"), config, text.weights(), DType::kF32, int64_t{1} << 30, &tower);
     text::save_tokenizer(*tokenizer, path("seeing"));
-    write_file_atomically(path("red.bmp"), engine::test::picture(8, 8, 255, 0, 0));
-    write_file_atomically(path("blue.bmp"), engine::test::picture(8, 8, 0, 0, 255));
+    write_file_atomically(path("red.bmp"), engine::fixture::picture(8, 8, 255, 0, 0));
+    write_file_atomically(path("blue.bmp"), engine::fixture::picture(8, 8, 0, 0, 255));
   }
 
   std::string path(const std::string& name) const { return (dir.path() / name).string(); }

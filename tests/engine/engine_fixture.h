@@ -10,7 +10,7 @@
 #include "engine/session.h"
 #include "model/tiny_model.h"
 
-namespace corral::engine::test {
+namespace corral::engine::fixture {
 
 /// What a sink heard.
 struct Heard : Sink {
@@ -63,4 +63,4 @@ inline SchedulerOptions roomy() {
   return options;
 }
 
-}  // namespace corral::engine::test
+}  // namespace corral::engine::fixture

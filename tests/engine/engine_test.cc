@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
 // Waits for the end on another thread than the engine's.
-struct Waiting : test::Heard {
+struct Waiting : fixture::Heard {
   void on_step(int64_t index, Step step) override {
     const std::lock_guard lock(mutex);
     Heard::on_step(index, std::move(step));
@@ -42,7 +42,7 @@ struct Waiting : test::Heard {
 class EngineTest : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
-  model::Config config = test::byte_config();
+  model::Config config = fixture::byte_config();
   model::TextModel model = corral::test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
 
@@ -58,7 +58,7 @@ class EngineTest : public ::testing::Test {
 };
 
 TEST_F(EngineTest, AnswersManyThreadsAtOnce) {
-  Engine engine(model, tokenizer, test::roomy());
+  Engine engine(model, tokenizer, fixture::roomy());
   std::vector<Request> requests;
   for (int i = 0; i < 8; ++i) requests.push_back(request(5 + i, 12));
   std::vector<std::thread> threads;
@@ -82,7 +82,7 @@ TEST_F(EngineTest, AnswersManyThreadsAtOnce) {
 }
 
 TEST_F(EngineTest, CancelsWhileItRuns) {
-  Engine engine(model, tokenizer, test::roomy());
+  Engine engine(model, tokenizer, fixture::roomy());
   const Request r = request(5, 4000);
   const int64_t id = engine.submit(r);
   sink(r).wait_tokens(3);
@@ -92,7 +92,7 @@ TEST_F(EngineTest, CancelsWhileItRuns) {
 }
 
 TEST_F(EngineTest, RefusesWhenTooMuchWaits) {
-  SchedulerOptions options = test::roomy();
+  SchedulerOptions options = fixture::roomy();
   options.max_running = 1;
   options.max_waiting = 2;
   Engine engine(model, tokenizer, options);
@@ -108,7 +108,7 @@ TEST_F(EngineTest, RefusesWhenTooMuchWaits) {
 }
 
 TEST_F(EngineTest, FinishesWhatItAcceptedBeforeItCloses) {
-  Engine engine(model, tokenizer, test::roomy());
+  Engine engine(model, tokenizer, fixture::roomy());
   const Request r = request(5, 40);
   engine.submit(r);
   EXPECT_TRUE(engine.drain_and_wait(std::chrono::minutes(1)));
@@ -120,7 +120,7 @@ TEST_F(EngineTest, FinishesWhatItAcceptedBeforeItCloses) {
 TEST_F(EngineTest, EndsEverythingWhenItIsDestroyed) {
   const Request r = request(5, 4000);
   {
-    Engine engine(model, tokenizer, test::roomy());
+    Engine engine(model, tokenizer, fixture::roomy());
     engine.submit(r);
     sink(r).wait_tokens(1);
   }

@@ -11,7 +11,7 @@
 #include "engine/session.h"
 #include "model/tiny_model.h"
 
-namespace corral::engine::test {
+namespace corral::engine::fixture {
 
 /// An uncompressed 24-bit BMP of one colour.
 inline std::string picture(int width, int height, int red, int green, int blue) {
@@ -94,4 +94,4 @@ class ImageSession : public ::testing::Test {
   }
 };
 
-}  // namespace corral::engine::test
+}  // namespace corral::engine::fixture

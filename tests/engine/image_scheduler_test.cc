@@ -10,7 +10,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-class ImageScheduler : public test::ImageSession {
+class ImageScheduler : public fixture::ImageSession {
  protected:
   static Request request(Prompt prompt) {
     Request r;
@@ -18,13 +18,13 @@ class ImageScheduler : public test::ImageSession {
     r.options.max_tokens = 12;
     r.options.ignore_stop_tokens = true;
     r.options.sampling.temperature = 0;
-    r.sink = std::make_shared<test::Heard>();
+    r.sink = std::make_shared<fixture::Heard>();
     return r;
   }
-  std::shared_ptr<test::Heard> add(Scheduler& scheduler, const Request& r) {
+  std::shared_ptr<fixture::Heard> add(Scheduler& scheduler, const Request& r) {
     scheduler.check(r);
     scheduler.add(next_id++, r);
-    return std::static_pointer_cast<test::Heard>(r.sink);
+    return std::static_pointer_cast<fixture::Heard>(r.sink);
   }
   static void finish(Scheduler& scheduler) {
     for (int steps = 0; steps < 10000 && !scheduler.idle(); ++steps) scheduler.step();
@@ -34,14 +34,14 @@ class ImageScheduler : public test::ImageSession {
     return Session(model, vocabulary).generate(r.prompt, r.options).tokens;
   }
   int64_t next_id = 1;
-  const std::string red = test::picture(8, 8, 255, 0, 0);
-  const std::string blue = test::picture(8, 8, 0, 0, 255);
-  const std::string wide = test::picture(16, 8, 9, 200, 9);
+  const std::string red = fixture::picture(8, 8, 255, 0, 0);
+  const std::string blue = fixture::picture(8, 8, 0, 0, 255);
+  const std::string wide = fixture::picture(16, 8, 9, 200, 9);
 };
 
 TEST_F(ImageScheduler, AnswersManyPicturesAtOnceAsOneAfterTheOther) {
   for (const int64_t step_tokens : {3, 17, 512}) {
-    SchedulerOptions options = test::roomy();
+    SchedulerOptions options = fixture::roomy();
     options.step_tokens = step_tokens;
     options.max_running = 3;
     Scheduler scheduler(model, vocabulary, options);
@@ -51,7 +51,7 @@ TEST_F(ImageScheduler, AnswersManyPicturesAtOnceAsOneAfterTheOther) {
     requests.push_back(request(ask({wide, red}, "which?")));
     requests.push_back(request(ask({}, "no picture at all")));
     requests.push_back(request(ask({red, wide}, "which?")));
-    std::vector<std::shared_ptr<test::Heard>> heard;
+    std::vector<std::shared_ptr<fixture::Heard>> heard;
     for (const Request& r : requests) heard.push_back(add(scheduler, r));
     finish(scheduler);
     for (size_t i = 0; i < requests.size(); ++i) {
@@ -63,7 +63,7 @@ TEST_F(ImageScheduler, AnswersManyPicturesAtOnceAsOneAfterTheOther) {
 // The tokens of two pictures are the same: a cache that compares tokens would answer the second
 // question from the first picture.
 TEST_F(ImageScheduler, AWarmPrefixCacheKnowsPicturesByContent_FactsRow12) {
-  Scheduler scheduler(model, vocabulary, test::roomy());
+  Scheduler scheduler(model, vocabulary, fixture::roomy());
   const Request about_red = request(ask({red}, "what is it?"));
   const Request about_blue = request(ask({blue}, "what is it?"));
   ASSERT_EQ(about_red.prompt.tokens, about_blue.prompt.tokens);
@@ -81,7 +81,7 @@ TEST_F(ImageScheduler, AWarmPrefixCacheKnowsPicturesByContent_FactsRow12) {
 }
 
 TEST_F(ImageScheduler, ComputesAParkedPictureAgain) {
-  SchedulerOptions options = test::roomy();
+  SchedulerOptions options = fixture::roomy();
   options.step_tokens = 8;
   options.max_running = 8;
   options.prefix_cache = false;
@@ -94,7 +94,7 @@ TEST_F(ImageScheduler, ComputesAParkedPictureAgain) {
   // The beginnings fit, the long answers do not.
   options.kv_bytes = sizes.most_bytes(162, 8) + sizes.most_bytes(64, 8);
   Scheduler scheduler(model, vocabulary, options);
-  std::vector<std::shared_ptr<test::Heard>> heard;
+  std::vector<std::shared_ptr<fixture::Heard>> heard;
   for (const Request& r : requests) heard.push_back(add(scheduler, r));
   finish(scheduler);
   EXPECT_GT(scheduler.stats().parked, 0);
@@ -104,7 +104,7 @@ TEST_F(ImageScheduler, ComputesAParkedPictureAgain) {
 }
 
 TEST_F(ImageScheduler, RefusesPicturesThatDoNotBelong) {
-  const Scheduler scheduler(model, vocabulary, test::roomy());
+  const Scheduler scheduler(model, vocabulary, fixture::roomy());
   Request r = request(ask({red}, "?"));
   r.prompt.images.push_back(r.prompt.images.front());
   EXPECT_THAT([&] { scheduler.check(r); },
@@ -122,7 +122,8 @@ TEST_F(ImageScheduler, LowDetailIsOneTile) {
   EXPECT_EQ(encoder.encode(wide, "wide", {.max_tiles = 1}), low);
   media::ImageLimits limits;
   limits.max_pixels = 100;
-  EXPECT_THROW(encoder.encode(test::picture(16, 8, 1, 1, 1), "large", {.limits = limits}), Error);
+  EXPECT_THROW(encoder.encode(fixture::picture(16, 8, 1, 1, 1), "large", {.limits = limits}),
+               Error);
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-using test::ImageSession;
-using test::picture;
+using fixture::ImageSession;
+using fixture::picture;
 
 TEST_F(ImageSession, ASecondQuestionAboutAPictureCallsNoTower) {
   const std::string red = picture(8, 8, 255, 0, 0);

@@ -11,14 +11,14 @@
 namespace corral::engine {
 namespace {
 
-using test::Heard;
+using fixture::Heard;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
 class SchedulerTest : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
-  model::Config config = test::byte_config();
+  model::Config config = fixture::byte_config();
   model::TextModel model = corral::test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
   int64_t next_id = 1;
@@ -66,7 +66,7 @@ class SchedulerTest : public ::testing::Test {
 };
 
 TEST_F(SchedulerTest, AnswersAsASessionDoes) {
-  Scheduler scheduler(model, tokenizer, test::roomy());
+  Scheduler scheduler(model, tokenizer, fixture::roomy());
   for (const double temperature : {0.0, 1.0}) {
     const Request r = request(prompt(37), options(50, temperature, 5));
     const auto heard = add(scheduler, r);
@@ -83,7 +83,7 @@ TEST_F(SchedulerTest, AnswersAsASessionDoes) {
 }
 
 TEST_F(SchedulerTest, MixesPiecesOfPromptsWithDecoding) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.step_tokens = 32;
   o.max_running = 8;
   Scheduler scheduler(model, tokenizer, o);
@@ -108,7 +108,7 @@ TEST_F(SchedulerTest, MixesPiecesOfPromptsWithDecoding) {
 }
 
 TEST_F(SchedulerTest, DrawsSeveralChoicesFromOnePrompt) {
-  Scheduler scheduler(model, tokenizer, test::roomy());
+  Scheduler scheduler(model, tokenizer, fixture::roomy());
   Request r = request(prompt(40), options(20, 1.0, 9));
   r.choices = 3;
   const auto heard = add(scheduler, r);
@@ -123,7 +123,7 @@ TEST_F(SchedulerTest, DrawsSeveralChoicesFromOnePrompt) {
 
 // FACTS 1B row 12: a warm server answers as a cold one, whatever the cache still holds.
 TEST_F(SchedulerTest, GivesColdAnswersFromAWarmPrefixCache_FactsRow12) {
-  Scheduler scheduler(model, tokenizer, test::roomy());
+  Scheduler scheduler(model, tokenizer, fixture::roomy());
   const auto tokens = prompt(150);
   for (const int64_t length : {150, 20, 64, 65, 128, 140, 16, 150, 33}) {
     const Request r = request({tokens.begin(), tokens.begin() + length}, options(12, 1.0, 2));
@@ -151,7 +151,7 @@ TEST_F(SchedulerTest, MakesEmbeddingsThatNeitherPiecesNorTheCacheChange) {
     }
   }
   for (const int64_t step_tokens : {3, 64, 512}) {
-    SchedulerOptions o = test::roomy();
+    SchedulerOptions o = fixture::roomy();
     o.step_tokens = step_tokens;
     o.max_running = 3;
     Scheduler scheduler(model, tokenizer, o);
@@ -172,7 +172,7 @@ TEST_F(SchedulerTest, MakesEmbeddingsThatNeitherPiecesNorTheCacheChange) {
 }
 
 TEST_F(SchedulerTest, ReadsTheLogProbabilitiesOfAPrompt) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.step_tokens = 7;
   o.max_running = 1;
   Scheduler scheduler(model, tokenizer, o);
@@ -197,7 +197,7 @@ TEST_F(SchedulerTest, ReadsTheLogProbabilitiesOfAPrompt) {
 }
 
 TEST_F(SchedulerTest, CancelsAndKeepsTheOthers) {
-  Scheduler scheduler(model, tokenizer, test::roomy());
+  Scheduler scheduler(model, tokenizer, fixture::roomy());
   const Request kept = request(prompt(30), options(30));
   const auto stays = add(scheduler, kept);
   const auto goes = add(scheduler, request(prompt(30, 1), options(30)));
@@ -215,7 +215,7 @@ TEST_F(SchedulerTest, CancelsAndKeepsTheOthers) {
 }
 
 TEST_F(SchedulerTest, EndsWhatIsTooLate) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.max_running = 1;
   Scheduler scheduler(model, tokenizer, o);
   const auto runs = add(scheduler, request(prompt(4), options(5)));
@@ -235,7 +235,7 @@ TEST_F(SchedulerTest, ASinkThatThrowsIsGone) {
   struct Gone : Heard {
     void on_step(int64_t, Step) override { throw Error("nobody there"); }
   };
-  Scheduler scheduler(model, tokenizer, test::roomy());
+  Scheduler scheduler(model, tokenizer, fixture::roomy());
   Request r = request(prompt(4), options(50));
   r.sink = std::make_shared<Gone>();
   const auto gone = add(scheduler, r);
@@ -244,7 +244,7 @@ TEST_F(SchedulerTest, ASinkThatThrowsIsGone) {
 }
 
 TEST_F(SchedulerTest, ServesPrioritiesFirstAndClientsInTurn) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.max_running = 1;
   Scheduler scheduler(model, tokenizer, o);
   std::vector<std::string> order;
@@ -272,7 +272,7 @@ TEST_F(SchedulerTest, ServesPrioritiesFirstAndClientsInTurn) {
 }
 
 TEST_F(SchedulerTest, ParksWhoCameLastWhenMemoryIsShort) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.step_tokens = 8;
   o.max_running = 8;
   o.prefix_cache = false;
@@ -303,7 +303,7 @@ TEST_F(SchedulerTest, WalksRandomlyWithoutChangingATokenOrLosingAPage) {
     const Philox random(100 + walk);
     uint64_t drawn = 0;
     const auto below = [&](uint64_t n) { return static_cast<int64_t>(random.below(n, drawn++)); };
-    SchedulerOptions o = test::roomy();
+    SchedulerOptions o = fixture::roomy();
     o.step_tokens = 8 + below(60);
     o.max_running = 1 + below(8);
     o.context_tokens = 160;
@@ -366,7 +366,7 @@ TEST_F(SchedulerTest, WalksRandomlyWithoutChangingATokenOrLosingAPage) {
 }
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverBeAnsweredAndNamesTheLimit) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.context_tokens = 100;
   const Scheduler scheduler(model, tokenizer, o);
   const auto refused = [&](const Request& r, const std::string& why) {
@@ -393,7 +393,7 @@ TEST_F(SchedulerTest, RefusesWhatCanNeverBeAnsweredAndNamesTheLimit) {
 }
 
 TEST_F(SchedulerTest, TheContextIsWhatMemoryAllows) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.step_tokens = 64;
   o.max_running = 4;
   o.kv_bytes = bytes_of(128, 64);

@@ -44,7 +44,7 @@ Bytes one_tensor(const std::vector<uint64_t>& dims, uint32_t type, uint64_t offs
   return b.u32(type).u64(offset).pad(32).raw(std::string(data_bytes, 'd'));
 }
 
-std::string small_file() {
+std::string small_gguf() {
   const TempDir dir;
   const auto path = dir.path() / "small.gguf";
   GgufMetadata m;
@@ -87,7 +87,7 @@ void use(const std::filesystem::path& path, const DevicePtr& device) {
 TEST(GgufHostile, TruncatedAnywhereItIsRefused) {
   const TempDir dir;
   const auto path = dir.path() / "cut.gguf";
-  const std::string good = small_file();
+  const std::string good = small_gguf();
   const size_t padding = 20;  // three floats leave 20 bytes of the last 32, which nobody needs
   EXPECT_NO_THROW(parse(good.substr(0, good.size() - padding)));
   for (size_t n = 0; n < good.size() - padding; ++n) {
@@ -101,7 +101,7 @@ TEST(GgufHostile, AnyFlippedBitGivesAnErrorOrAModel) {
   const TempDir dir;
   const DevicePtr device = test_device();
   const auto path = dir.path() / "flipped.gguf";
-  const std::string good = small_file();
+  const std::string good = small_gguf();
   int refused = 0;
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string text = good;

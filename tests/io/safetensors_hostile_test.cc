@@ -35,7 +35,7 @@ std::string tensor(const std::string& shape, const std::string& offsets,
          "}}";
 }
 
-std::string small_file() {
+std::string small_safetensors() {
   const TempDir dir;
   const auto path = dir.path() / "small.safetensors";
   write_safetensors(path, {{"weight", randn({2, 3}, 1)}, {"bias", randn({3}, 2), DType::kBF16}},
@@ -46,7 +46,7 @@ std::string small_file() {
 TEST(SafetensorsHostile, TruncatedAnywhereItIsRefused) {
   const TempDir dir;
   const auto path = dir.path() / "cut.safetensors";
-  const std::string good = small_file();
+  const std::string good = small_safetensors();
   for (size_t n = 0; n < good.size(); ++n) {
     refusal(good.substr(0, n));
     write_plain(path, good.substr(0, n));
@@ -58,7 +58,7 @@ TEST(SafetensorsHostile, AnyFlippedBitGivesAnErrorOrATensor) {
   const TempDir dir;
   const DevicePtr device = test_device();
   const auto path = dir.path() / "flipped.safetensors";
-  const std::string good = small_file();
+  const std::string good = small_safetensors();
   int refused = 0;
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string text = good;

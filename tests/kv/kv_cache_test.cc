@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "kv/kv_fixture.h"
 #include "support/tensors.h"
 
 namespace corral::kv {
@@ -13,17 +14,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-constexpr int64_t kPlenty = int64_t{1} << 30;
-// One layer, one head of 16 channels, 64 tokens, keys and values.
-constexpr int64_t kPage = 64 * 16 * 2 * 4;
-
-KvLayout layout_of(std::vector<int64_t> chunk_sizes) {
-  KvLayout layout;
-  layout.chunk_sizes = std::move(chunk_sizes);
-  layout.kv_heads = 1;
-  layout.head_dim = 16;
-  return layout;
-}
+using fixture::kPage;
+using fixture::kPlenty;
+using fixture::layout_of;
 
 Batch tokens(int64_t sequence, int64_t first, int64_t count) {
   Batch batch;

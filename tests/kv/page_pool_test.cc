@@ -29,13 +29,13 @@ TEST(PagePool, TakesOneSmallPageAtATimeAndGivesItBack) {
 
 TEST(PagePool, PagesOfALongContextLieTogether) {
   const DevicePtr device = test::test_device();
-  constexpr int64_t kPage = 64 << 10;
-  PagePool pool(kPage, device);
+  constexpr int64_t kPageBytes = 64 << 10;
+  PagePool pool(kPageBytes, device);
   std::vector<int64_t> pages;
   while (pool.bytes_in_use() < 4 * PagePool::kSlabBytes) pages.push_back(pool.acquire());
   int64_t neighbours = 0;
   for (size_t i = 1; i < pages.size(); ++i) {
-    neighbours += pool.data(pages[i]) == pool.data(pages[i - 1]) + kPage ? 1 : 0;
+    neighbours += pool.data(pages[i]) == pool.data(pages[i - 1]) + kPageBytes ? 1 : 0;
   }
   EXPECT_GE(neighbours, static_cast<int64_t>(pages.size()) * 3 / 5);
   EXPECT_LE(device->memory().in_use_bytes, pool.bytes_in_use() + PagePool::kSlabBytes);
@@ -47,8 +47,8 @@ TEST(PagePool, PagesOfALongContextLieTogether) {
 // nobody needs goes back.
 TEST(PagePool, SurvivesARandomWalk) {
   const DevicePtr device = test::test_device();
-  constexpr int64_t kPage = 128 << 10;
-  PagePool pool(kPage, device);
+  constexpr int64_t kPageBytes = 128 << 10;
+  PagePool pool(kPageBytes, device);
   const Philox random(5);
   std::map<int64_t, uint64_t> marks;
   uint64_t turn = 0;
@@ -59,7 +59,7 @@ TEST(PagePool, SurvivesARandomWalk) {
   };
   const auto mark_of = [&](int64_t page) {
     uint64_t mark;
-    std::memcpy(&mark, pool.data(page) + kPage - 8, 8);
+    std::memcpy(&mark, pool.data(page) + kPageBytes - 8, 8);
     return mark;
   };
   for (int step = 0; step < 3000; ++step) {
@@ -71,7 +71,7 @@ TEST(PagePool, SurvivesARandomWalk) {
       ASSERT_EQ(mark_of(page), copy ? marks[source] : 0);
       ASSERT_EQ(marks.count(page), 0U);
       const auto mark = static_cast<uint64_t>(step) + 1;
-      std::memcpy(pool.data(page) + kPage - 8, &mark, 8);
+      std::memcpy(pool.data(page) + kPageBytes - 8, &mark, 8);
       marks[page] = mark;
     } else {
       const auto at = pick();
@@ -79,7 +79,7 @@ TEST(PagePool, SurvivesARandomWalk) {
       pool.drop_reference(at->first);
       marks.erase(at);
     }
-    ASSERT_EQ(pool.bytes_in_use(), static_cast<int64_t>(marks.size()) * kPage);
+    ASSERT_EQ(pool.bytes_in_use(), static_cast<int64_t>(marks.size()) * kPageBytes);
   }
   while (!marks.empty()) {
     ASSERT_EQ(mark_of(marks.begin()->first), marks.begin()->second);

@@ -4,21 +4,15 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "kv/kv_fixture.h"
 #include "support/tensors.h"
 
 namespace corral::kv {
 namespace {
 
-constexpr int64_t kPlenty = int64_t{1} << 30;
-constexpr int64_t kPage = 64 * 16 * 2 * 4;
-
-KvLayout layout_of(std::vector<int64_t> chunk_sizes) {
-  KvLayout layout;
-  layout.chunk_sizes = std::move(chunk_sizes);
-  layout.kv_heads = 1;
-  layout.head_dim = 16;
-  return layout;
-}
+using fixture::kPage;
+using fixture::kPlenty;
+using fixture::layout_of;
 
 std::vector<uint64_t> numbers(int64_t count, uint64_t first = 0) {
   std::vector<uint64_t> tokens;

@@ -2,32 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "base/random.h"
 #include "model/feed_forward.h"
 #include "model/tiny_model.h"
+#include "support/tensors.h"
 
 namespace corral::model {
 namespace {
 
-Tensor random_tensor(const Shape& shape, uint64_t seed, const DevicePtr& device) {
-  Tensor x(shape, DType::kF32, device);
-  const Philox random(seed);
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    x.mutable_data<float>()[i] = static_cast<float>(random.normal(static_cast<uint64_t>(i)));
-  }
-  return x;
-}
-
-double max_difference(const Tensor& a, const Tensor& b) {
-  double worst = 0;
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(a.data<float>()[i]) -
-                                     static_cast<double>(b.data<float>()[i])));
-  }
-  return worst;
-}
+using test::max_difference;
 
 class AttentionLayer : public ::testing::Test {
  protected:
@@ -38,7 +20,7 @@ class AttentionLayer : public ::testing::Test {
   std::vector<LayerSpec> specs = layer_specs(config);
   ops::RopeFrequencies rope =
       ops::rope_frequencies(config.head_dim, config.rope_theta, rope_scaling(config));
-  Tensor x_TD = random_tensor({kTokens, config.hidden_size}, 5, device);
+  Tensor x_TD = test::randn({kTokens, config.hidden_size}, 5, device);
 
   Tensor run(const AttentionSpec& spec, const AttentionWeights& weights, int64_t first = 0) {
     kv::Batch batch;
@@ -133,7 +115,7 @@ TEST(MixtureOfExperts, RunsTheSharedExpertOnTheSameInput_FactsRow17) {
   const TextModel model = test::tiny_model(config, device);
   const LayerSpec spec = layer_specs(config)[0];
   const MoeWeights& weights = *model.weights().layers[0].moe;
-  const Tensor x = random_tensor({33, config.hidden_size}, 3, device);
+  const Tensor x = test::randn({33, config.hidden_size}, 3, device);
   const Tensor before = x.clone();
   const Tensor all = mixture_of_experts(x, spec, weights, 0, {}, false);
   EXPECT_EQ(max_difference(x, before), 0);

@@ -12,23 +12,15 @@
 #include "model/loaded_model.h"
 #include "model/tiny_model.h"
 #include "support/temp_dir.h"
+#include "support/tensors.h"
 #include "text/tokenizer_files.h"
 
 namespace corral::model {
 namespace {
 
+using test::logits_of;
+using test::same_bits;
 using ::testing::HasSubstr;
-
-Tensor logits_of(const TextModel& model) {
-  kv::Batch batch;
-  batch.append(test::some_tokens(40, model.config().vocab_size), 0);
-  return model.logits(model.hidden(batch));
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() &&
-         std::memcmp(a.data<float>(), b.data<float>(), static_cast<size_t>(a.size_bytes())) == 0;
-}
 
 double mean_difference(const Tensor& a, const Tensor& b) {
   double sum = 0;

@@ -26,16 +26,9 @@
 namespace corral::model {
 namespace {
 
+using test::logits_of;
 using test::same_bits;
 using testing::HasSubstr;
-
-Tensor logits_of(const TextModel& model) {
-  std::vector<int32_t> tokens;
-  for (int32_t i = 0; i < 30; ++i) tokens.push_back((i * 29 + 3) % 320);
-  kv::Batch batch;
-  batch.append(tokens, 0);
-  return model.logits(model.hidden(batch, {}), {});
-}
 
 // A safetensors file with FP8 codes, which no writer of ours makes.
 class Fp8Folder {

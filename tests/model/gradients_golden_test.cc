@@ -13,9 +13,12 @@
 #include "model/text_model.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "support/paths.h"
+#include "support/tensors.h"
 
 namespace corral::model {
 namespace {
+
+using test::relative_error;
 
 struct Batch {
   kv::Batch batch;
@@ -53,18 +56,6 @@ class Training : public ::testing::Test {
     return static_cast<double>(result.loss.data<float>()[0]);
   }
 };
-
-double relative_error(const Tensor& a, const Tensor& b) {
-  double error = 0;
-  double norm = 0;
-  for (int64_t i = 0; i < b.numel(); ++i) {
-    const double x = static_cast<double>(a.data<float>()[i]);
-    const double y = static_cast<double>(b.data<float>()[i]);
-    error += (x - y) * (x - y);
-    norm += y * y;
-  }
-  return std::sqrt(error) / std::max(std::sqrt(norm), 1e-20);
-}
 
 TEST_F(Training, LossAndEveryGradientAreTheReferences) {
   EXPECT_NEAR(run({}), json["losses_float64"][0].get<double>(), 1e-5);

@@ -9,7 +9,7 @@
 namespace corral::model {
 namespace {
 
-class Recorder final : public InputObserver {
+class InputRecorder final : public InputObserver {
  public:
   void input(std::span<const quant::LinearWeight* const> weights, const Tensor& x_NK,
              std::span<const int64_t> offsets_E) override {
@@ -31,7 +31,7 @@ TEST(InputObserver, SeesEveryWeightOnceWithTheRowsOfTheBatch) {
   const auto tokens = test::some_tokens(20, config.vocab_size);
   kv::Batch batch;
   batch.append(tokens, 0);
-  Recorder recorder;
+  InputRecorder recorder;
   ForwardOptions options;
   options.inputs = &recorder;
   const Tensor hidden = model.hidden(batch, options);

@@ -16,6 +16,7 @@
 #include "model/initialise.h"
 #include "model/loaded_model.h"
 #include "model/streamed_model.h"
+#include "model/tiny_model.h"
 #include "quant/dense.h"
 #include "support/paths.h"
 #include "support/temp_dir.h"
@@ -25,6 +26,7 @@
 namespace corral::model {
 namespace {
 
+using test::logits_of;
 using test::same_bits;
 using testing::HasSubstr;
 
@@ -144,14 +146,6 @@ class NativeModel {
   DevicePtr device_;
   std::map<std::string, Tensor> tensors_;
 };
-
-Tensor logits_of(const TextModel& model) {
-  std::vector<int32_t> tokens;
-  for (int32_t i = 0; i < 40; ++i) tokens.push_back((i * 29 + 3) % 96);
-  kv::Batch batch;
-  batch.append(tokens, 0);
-  return model.logits(model.hidden(batch, {}), {});
-}
 
 class MetaCheckpoint : public testing::Test {
  protected:

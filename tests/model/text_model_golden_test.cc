@@ -12,36 +12,18 @@
 #include "kv/kv_cache.h"
 #include "model/cached_decoding.h"
 #include "model/hf_checkpoint.h"
+#include "model/recorder.h"
 #include "model/text_model.h"
 #include "support/paths.h"
+#include "support/tensors.h"
 
 namespace corral::model {
 namespace {
 
+using test::max_difference;
+using test::Recorder;
+
 constexpr double kTolerance = 2e-4;
-
-class Recorder : public Observer {
- public:
-  void activation(const std::string& name, const Tensor& x) override { activations[name] = x; }
-  void routed(int64_t layer, const Tensor& logits, const ops::Routing& routing) override {
-    router_logits[layer] = logits;
-    experts[layer] = routing.expert_TK;
-  }
-  std::map<std::string, Tensor> activations;
-  std::map<int64_t, Tensor> router_logits;
-  std::map<int64_t, std::vector<int32_t>> experts;
-};
-
-double max_difference(const Tensor& a, const Tensor& b) {
-  EXPECT_EQ(a.numel(), b.numel());
-  double worst = 0;
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    const double difference =
-        std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
-    worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
-  }
-  return worst;
-}
 
 struct Golden {
   explicit Golden(const std::filesystem::path& dir)

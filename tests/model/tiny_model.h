@@ -56,4 +56,11 @@ inline std::vector<int32_t> some_tokens(int64_t count, int64_t vocab_size) {
   return tokens;
 }
 
+/// The logits [40, V] of `some_tokens`.
+inline Tensor logits_of(const model::TextModel& model) {
+  kv::Batch batch;
+  batch.append(some_tokens(40, model.config().vocab_size), 0);
+  return model.logits(model.hidden(batch));
+}
+
 }  // namespace corral::test

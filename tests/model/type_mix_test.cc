@@ -10,12 +10,15 @@
 #include "model/tiny_model.h"
 #include "quant/dense.h"
 #include "support/temp_dir.h"
+#include "support/tensors.h"
 
 namespace corral::model {
 namespace {
 
+using test::relative_error;
+
 /// Rows of 256 and more everywhere: whole blocks of every type.
-Config wide_config() {
+Config block_config() {
   Config c = test::tiny_config();
   c.hidden_size = 256;
   c.intermediate_size = 256;
@@ -42,20 +45,8 @@ class SavedMix : public ::testing::Test {
   std::vector<std::string> notes;
 };
 
-double relative_error(const Tensor& exact, const Tensor& rounded) {
-  double error = 0;
-  double norm = 0;
-  for (int64_t i = 0; i < exact.numel(); ++i) {
-    const auto x = static_cast<double>(exact.data<float>()[i]);
-    const double d = x - static_cast<double>(rounded.data<float>()[i]);
-    error += d * d;
-    norm += x * x;
-  }
-  return std::sqrt(error / norm);
-}
-
 TEST_F(SavedMix, QuantizesEveryMatrixOfEveryStackOfExperts_FactsRow1A) {
-  const TextModel model = test::tiny_model(wide_config(), device);
+  const TextModel model = test::tiny_model(block_config(), device);
   const Config& c = model.config();
   for (const auto& [type, bits] : std::vector<std::pair<std::string, double>>{
            {"q2_k", 2.625}, {"q4_k", 4.5}, {"iq4_xs", 4.25}, {"mxfp4", 4.25}}) {
@@ -84,7 +75,7 @@ TEST_F(SavedMix, QuantizesEveryMatrixOfEveryStackOfExperts_FactsRow1A) {
 }
 
 TEST_F(SavedMix, KeepsWhatEveryTokenReadsBetterThanRoutedExperts) {
-  const io::GgufFile file = save(test::tiny_model(wide_config(), device), "mix4");
+  const io::GgufFile file = save(test::tiny_model(block_config(), device), "mix4");
   for (const char* name :
        {"blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight", "blk.0.ffn_down_exps.weight"}) {
     EXPECT_EQ(file.info(name).dtype, DType::kQ4_K) << name;
@@ -98,7 +89,7 @@ TEST_F(SavedMix, KeepsWhatEveryTokenReadsBetterThanRoutedExperts) {
 }
 
 TEST_F(SavedMix, StoresRowsThatAreNoWholeBlocksInTheNextWiderTypeAndSaysSo) {
-  Config c = wide_config();
+  Config c = block_config();
   c.intermediate_size = 96;
   c.normalise();
   const TextModel model = test::tiny_model(c, device);
@@ -121,7 +112,7 @@ TEST_F(SavedMix, StoresRowsThatAreNoWholeBlocksInTheNextWiderTypeAndSaysSo) {
 }
 
 TEST_F(SavedMix, IsTheSameFileAfterAKilledAttempt) {
-  const TextModel model = test::tiny_model(wide_config(), device);
+  const TextModel model = test::tiny_model(block_config(), device);
   save(model, "mix4");
   const auto path = dir.path() / "m.gguf";
   const std::string undisturbed = read_file(path);

@@ -10,30 +10,15 @@
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "model/loaded_model.h"
+#include "model/recorder.h"
 #include "support/paths.h"
+#include "support/tensors.h"
 
 namespace corral::model {
 namespace {
 
-class Recorder : public Observer {
- public:
-  void activation(const std::string& name, const Tensor& x) override { seen[name] = x; }
-  void routed(int64_t layer, const Tensor&, const ops::Routing& routing) override {
-    experts[layer] = routing.expert_TK;
-  }
-  std::map<std::string, Tensor> seen;
-  std::map<int64_t, std::vector<int32_t>> experts;
-};
-
-double max_difference(const Tensor& a, const Tensor& b) {
-  if (a.numel() != b.numel()) return INFINITY;
-  double worst = 0;
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    const double d = std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
-    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
-  }
-  return worst;
-}
+using test::max_difference;
+using test::Recorder;
 
 class VisionModel : public ::testing::Test {
  protected:
@@ -75,7 +60,7 @@ TEST_F(VisionModel, GivesTheReferencesTowerLogitsAndExperts) {
     Recorder recorder;
     const Tensor vectors = loaded->vision->encode(value(name + ".tiles"), {.observer = &recorder});
     for (const char* stage : {"encoder", "adapter", "projected"}) {
-      EXPECT_LE(max_difference(recorder.seen[stage], value(name + "." + stage)), 5e-5)
+      EXPECT_LE(max_difference(recorder.activations[stage], value(name + "." + stage)), 5e-5)
           << name << " " << stage;
     }
     const auto tokens = entry["tokens"].get<std::vector<int32_t>>();

@@ -11,6 +11,7 @@
 #include "autograd/tape.h"
 #include "io/safetensors.h"
 #include "model/hf_checkpoint.h"
+#include "model/recorder.h"
 #include "model/vision/vision_checkpoint.h"
 #include "support/op_case.h"
 #include "support/paths.h"
@@ -18,24 +19,10 @@
 namespace corral::model {
 namespace {
 
-constexpr double kTolerance = 5e-5;
+using test::max_difference;
+using test::Recorder;
 
-class Recorder : public Observer {
- public:
-  void activation(const std::string& name, const Tensor& x) override { seen[name] = x; }
-  void routed(int64_t, const Tensor&, const ops::Routing&) override {}
-  std::map<std::string, Tensor> seen;
-};
-
-double max_difference(const Tensor& a, const Tensor& b) {
-  if (!(a.shape() == b.shape())) return INFINITY;
-  double worst = 0;
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    const double d = std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
-    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
-  }
-  return worst;
-}
+constexpr double kTowerTolerance = 5e-5;
 
 class VisionGolden : public ::testing::Test {
  protected:
@@ -58,8 +45,9 @@ TEST_F(VisionGolden, GivesTheReferencesActivations_FactsRow21And22And23) {
   int compared = 0;
   for (const io::TensorInfo& info : values.tensors()) {
     if (info.name == "tiles") continue;
-    ASSERT_TRUE(recorder.seen.contains(info.name)) << info.name;
-    EXPECT_LE(max_difference(recorder.seen[info.name], value(info.name)), kTolerance) << info.name;
+    ASSERT_TRUE(recorder.activations.contains(info.name)) << info.name;
+    EXPECT_LE(max_difference(recorder.activations[info.name], value(info.name)), kTowerTolerance)
+        << info.name;
     ++compared;
   }
   EXPECT_EQ(compared, 7);  // ln_pre, three blocks, encoder, adapter, projected
@@ -67,8 +55,8 @@ TEST_F(VisionGolden, GivesTheReferencesActivations_FactsRow21And22And23) {
 }
 
 TEST_F(VisionGolden, AnotherRotaryAxisOrderIsFarOff_FactsRow21) {
-  // The transposed tile seen through the transposed order would be the same picture: what breaks
-  // the symmetry is the order of the axes alone.
+  // The transposed tile activations through the transposed order would be the same picture: what
+  // breaks the symmetry is the order of the axes alone.
   const Tensor tile = value("tiles");
   Tensor turned(tile.shape(), DType::kF32, device);
   const int64_t S = config.image_size;

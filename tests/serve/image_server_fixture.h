@@ -13,7 +13,7 @@
 namespace corral::serve::test {
 
 /// A server of a tiny random model that sees.
-class SightedServer : public engine::test::ImageSession {
+class SightedServer : public engine::fixture::ImageSession {
  protected:
   void start(const MediaOptions& media = {}, bool sees = true) {
     std::vector<ShelfEntry> entries(1);

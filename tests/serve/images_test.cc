@@ -11,7 +11,7 @@
 namespace corral::serve {
 namespace {
 
-using engine::test::picture;
+using engine::fixture::picture;
 using nlohmann::json;
 using test::Reply;
 using ::testing::HasSubstr;

@@ -22,13 +22,13 @@ json hello(const json& more = json::object()) {
   return body;
 }
 
-OrderedJson chat_of(const json& body) {
+OrderedJson chat_of_messages(const json& body) {
   return chat_body_of_messages(OrderedJson::parse(body.dump()), /*counting=*/false);
 }
 
-std::string refused(const json& more) {
+std::string message_refusal(const json& more) {
   try {
-    chat_of(hello(more));
+    chat_of_messages(hello(more));
   } catch (const ApiError& error) {
     EXPECT_EQ(error.status(), 400);
     return error.what();
@@ -147,7 +147,7 @@ TEST(MessagesBody, BecomesAChat) {
                   {{"type", "image"},
                    {"source", {{"type", "base64"}, {"media_type", "image/png"}, {"data", "AAAA"}}}},
                   {{"type", "text"}, {"text", "sure?"}}}}}}}});
-  const OrderedJson chat = chat_of(body);
+  const OrderedJson chat = chat_of_messages(body);
   ASSERT_EQ(chat["messages"].size(), 5u);
   EXPECT_EQ(chat["messages"][0]["role"], "system");
   EXPECT_EQ(chat["messages"][2]["content"].size(), 1u);
@@ -161,29 +161,32 @@ TEST(MessagesBody, BecomesAChat) {
 }
 
 TEST(MessagesBody, NamesWhatIsWrong) {
-  EXPECT_THAT(refused({{"temprature", 1}}), HasSubstr("Unknown parameter: 'temprature'"));
-  EXPECT_THAT(refused({{"thinking", {{"type", "enabled"}}}}), HasSubstr("thinking"));
-  EXPECT_THAT(refused({{"messages", {{{"role", "system"}, {"content", "x"}}}}}),
+  EXPECT_THAT(message_refusal({{"temprature", 1}}), HasSubstr("Unknown parameter: 'temprature'"));
+  EXPECT_THAT(message_refusal({{"thinking", {{"type", "enabled"}}}}), HasSubstr("thinking"));
+  EXPECT_THAT(message_refusal({{"messages", {{{"role", "system"}, {"content", "x"}}}}}),
               HasSubstr("neither user nor assistant"));
-  EXPECT_THAT(refused({{"messages", {{{"role", "assistant"}, {"content", "x"}}}}}),
+  EXPECT_THAT(message_refusal({{"messages", {{{"role", "assistant"}, {"content", "x"}}}}}),
               HasSubstr("must end with what the user says"));
-  EXPECT_THAT(refused({{"messages", {{{"role", "user"}, {"content", 5}}}}}), HasSubstr("content"));
-  EXPECT_THAT(refused({{"messages", {{{"role", "user"}, {"content", {{{"type", "audio"}}}}}}}}),
-              HasSubstr("'audio' is not known"));
-  EXPECT_THAT(refused({{"tools", {{{"type", "bash_20250124"}, {"name", "bash"}}}}}),
+  EXPECT_THAT(message_refusal({{"messages", {{{"role", "user"}, {"content", 5}}}}}),
+              HasSubstr("content"));
+  EXPECT_THAT(
+      message_refusal({{"messages", {{{"role", "user"}, {"content", {{{"type", "audio"}}}}}}}}),
+      HasSubstr("'audio' is not known"));
+  EXPECT_THAT(message_refusal({{"tools", {{{"type", "bash_20250124"}, {"name", "bash"}}}}}),
               HasSubstr("custom"));
-  EXPECT_THAT(refused({{"tools", {{{"name", "x"}}}}}), HasSubstr("input_schema"));
-  EXPECT_THAT(refused({{"tool_choice", {{"type", "some"}}}}), HasSubstr("none of auto, any"));
-  EXPECT_THAT(refused({{"temperature", 1.5}}), HasSubstr("temperature is 1.5"));
-  EXPECT_THAT(refused({{"system", 5}}), HasSubstr("system"));
-  EXPECT_EQ(refused({{"metadata", {{"user_id", "x"}}}}), "");
+  EXPECT_THAT(message_refusal({{"tools", {{{"name", "x"}}}}}), HasSubstr("input_schema"));
+  EXPECT_THAT(message_refusal({{"tool_choice", {{"type", "some"}}}}),
+              HasSubstr("none of auto, any"));
+  EXPECT_THAT(message_refusal({{"temperature", 1.5}}), HasSubstr("temperature is 1.5"));
+  EXPECT_THAT(message_refusal({{"system", 5}}), HasSubstr("system"));
+  EXPECT_EQ(message_refusal({{"metadata", {{"user_id", "x"}}}}), "");
 }
 
 using SightedMessages = test::SightedServer;
 
 TEST_F(SightedMessages, SeePictures) {
   start();
-  const std::string red = engine::test::picture(8, 8, 255, 0, 0);
+  const std::string red = engine::fixture::picture(8, 8, 255, 0, 0);
   const json image = {
       {"type", "image"},
       {"source", {{"type", "base64"}, {"media_type", "image/bmp"}, {"data", base64_encode(red)}}}};

@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-json chat(const json& more = json::object()) {
+json chat_body(const json& more = json::object()) {
   json body = {{"messages", {{{"role", "user"}, {"content", "hi"}}}}};
   body.update(more);
   return body;
@@ -39,7 +39,7 @@ std::string refused(const std::string& body, bool is_chat) {
   }
   return "";
 }
-std::string chat_refused(const json& more) { return refused(chat(more).dump(), true); }
+std::string chat_refused(const json& more) { return refused(chat_body(more).dump(), true); }
 std::string completion_refused(const json& more) { return refused(completion(more).dump(), false); }
 
 // CVE-2026-21869's class: a number out of range must never reach the engine.
@@ -86,12 +86,12 @@ TEST(Requests, EveryNumberOfACompletionHasARange) {
                [](const json& more) { parse_completion(completion(more).dump()); });
 }
 TEST(Requests, EveryNumberOfAChatHasARange) {
-  check_ranges(number::kChatFields, [](const json& more) { parse_chat(chat(more).dump()); });
+  check_ranges(number::kChatFields, [](const json& more) { parse_chat(chat_body(more).dump()); });
 }
 
 TEST(Requests, EveryNumberOfAnthropicsHasARange) {
   check_ranges(number::kMessagesFields, [](const json& more) {
-    json body = chat({{"max_tokens", 5}});
+    json body = chat_body({{"max_tokens", 5}});
     body.update(more);
     read_chat(chat_body_of_messages(OrderedJson::parse(body.dump()), /*counting=*/true));
   });
@@ -121,7 +121,7 @@ TEST(Requests, MembersThatAreNotKnownAreRefused) {
 }
 
 TEST(Requests, HaveTheDefaultsOfTheApi) {
-  const ChatRequest request = parse_chat(chat().dump());
+  const ChatRequest request = parse_chat(chat_body().dump());
   EXPECT_EQ(request.answer.generate.sampling.temperature, 1.0);
   EXPECT_EQ(request.answer.generate.sampling.top_p, 1.0);
   EXPECT_EQ(request.answer.n, 1);
@@ -132,18 +132,18 @@ TEST(Requests, HaveTheDefaultsOfTheApi) {
 }
 
 TEST(Requests, ReadWhatTheySay) {
-  const ChatRequest request = parse_chat(chat({{"model", "m"},
-                                               {"temperature", 0.5},
-                                               {"seed", -1},
-                                               {"stop", {"a", "b"}},
-                                               {"logit_bias", {{"5", -100}, {"17", 2.5}}},
-                                               {"max_completion_tokens", 7},
-                                               {"max_tokens", 5},
-                                               {"logprobs", true},
-                                               {"top_logprobs", 3},
-                                               {"stream", true},
-                                               {"stream_options", {{"include_usage", true}}},
-                                               {"n", 2}})
+  const ChatRequest request = parse_chat(chat_body({{"model", "m"},
+                                                    {"temperature", 0.5},
+                                                    {"seed", -1},
+                                                    {"stop", {"a", "b"}},
+                                                    {"logit_bias", {{"5", -100}, {"17", 2.5}}},
+                                                    {"max_completion_tokens", 7},
+                                                    {"max_tokens", 5},
+                                                    {"logprobs", true},
+                                                    {"top_logprobs", 3},
+                                                    {"stream", true},
+                                                    {"stream_options", {{"include_usage", true}}},
+                                                    {"n", 2}})
                                              .dump());
   EXPECT_EQ(request.answer.model, "m");
   EXPECT_EQ(request.answer.generate.sampling.seed, static_cast<uint64_t>(-1));
@@ -211,9 +211,9 @@ TEST(Requests, RefuseJsonThatIsTooDeepOrTooWide) {
 
 TEST(Requests, ToolsAreLeftOutWhenNotWanted) {
   const json tools = {{{"type", "function"}, {"function", {{"name", "f"}}}}};
-  EXPECT_NE(parse_chat(chat({{"tools", tools}}).dump()).tools, "");
-  EXPECT_EQ(parse_chat(chat({{"tools", tools}, {"tool_choice", "none"}}).dump()).tools, "");
-  EXPECT_EQ(parse_chat(chat({{"tools", json::array()}}).dump()).tools, "");
+  EXPECT_NE(parse_chat(chat_body({{"tools", tools}}).dump()).tools, "");
+  EXPECT_EQ(parse_chat(chat_body({{"tools", tools}, {"tool_choice", "none"}}).dump()).tools, "");
+  EXPECT_EQ(parse_chat(chat_body({{"tools", json::array()}}).dump()).tools, "");
 }
 
 }  // namespace

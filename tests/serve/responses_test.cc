@@ -20,13 +20,13 @@ json body_of(const json& more = json::object()) {
   return body;
 }
 
-OrderedJson chat_of(const json& body, const OrderedJson& earlier = OrderedJson::array()) {
+OrderedJson chat_of_response(const json& body, const OrderedJson& earlier = OrderedJson::array()) {
   return chat_body_of_responses(OrderedJson::parse(body.dump()), earlier);
 }
 
-std::string refused(const json& more) {
+std::string response_refusal(const json& more) {
   try {
-    chat_of(body_of(more));
+    chat_of_response(body_of(more));
   } catch (const ApiError& error) {
     EXPECT_EQ(error.status(), 400);
     return error.what();
@@ -110,7 +110,7 @@ TEST_F(Responses, StreamTheirEventsInOrder) {
 
 TEST(ResponsesBody, BecomesAChat) {
   const OrderedJson earlier = {{{"role", "user"}, {"content", "before"}}};
-  const OrderedJson chat = chat_of(
+  const OrderedJson chat = chat_of_response(
       body_of(
           {{"instructions", "be kind"},
            {"tools",
@@ -141,13 +141,15 @@ TEST(ResponsesBody, BecomesAChat) {
 }
 
 TEST(ResponsesBody, NamesWhatIsWrong) {
-  EXPECT_THAT(refused({{"inputs", 1}}), HasSubstr("Unknown parameter: 'inputs'"));
-  EXPECT_THAT(refused({{"input", 5}}), HasSubstr("input is neither"));
-  EXPECT_THAT(refused({{"input", {{{"type", "computer_call"}}}}}), HasSubstr("'computer_call'"));
-  EXPECT_THAT(refused({{"tools", {{{"type", "web_search"}}}}}), HasSubstr("function"));
-  EXPECT_THAT(refused({{"background", true}}), HasSubstr("background"));
-  EXPECT_THAT(refused({{"max_output_tokens", 0}}), HasSubstr("max_output_tokens is 0"));
-  EXPECT_EQ(refused({{"background", false}, {"metadata", {{"a", "b"}}}, {"user", "u"}}), "");
+  EXPECT_THAT(response_refusal({{"inputs", 1}}), HasSubstr("Unknown parameter: 'inputs'"));
+  EXPECT_THAT(response_refusal({{"input", 5}}), HasSubstr("input is neither"));
+  EXPECT_THAT(response_refusal({{"input", {{{"type", "computer_call"}}}}}),
+              HasSubstr("'computer_call'"));
+  EXPECT_THAT(response_refusal({{"tools", {{{"type", "web_search"}}}}}), HasSubstr("function"));
+  EXPECT_THAT(response_refusal({{"background", true}}), HasSubstr("background"));
+  EXPECT_THAT(response_refusal({{"max_output_tokens", 0}}), HasSubstr("max_output_tokens is 0"));
+  EXPECT_EQ(response_refusal({{"background", false}, {"metadata", {{"a", "b"}}}, {"user", "u"}}),
+            "");
 }
 
 TEST(ResponseStore, KeepsTheLatestAndEachToItsOwner) {

@@ -44,17 +44,6 @@ struct OpCase {
   std::optional<double> gradient_tolerance = {};
 };
 
-inline double relative_error(const std::vector<double>& got, const std::vector<double>& wanted) {
-  if (got.size() != wanted.size()) return INFINITY;
-  double error = 0;
-  double norm = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
-    norm += wanted[i] * wanted[i];
-  }
-  return std::sqrt(error) / std::max(std::sqrt(norm), 1e-30);
-}
-
 namespace detail {
 
 inline bool has_gradient(const OpCase& c, size_t i) {

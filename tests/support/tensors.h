@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -73,6 +75,33 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&
          std::memcmp(a.data<std::byte>(), b.data<std::byte>(),
                      static_cast<size_t>(a.size_bytes())) == 0;
+}
+
+inline double relative_error(const std::vector<double>& got, const std::vector<double>& wanted) {
+  if (got.size() != wanted.size()) return INFINITY;
+  double error = 0;
+  double norm = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+    norm += wanted[i] * wanted[i];
+  }
+  return std::sqrt(error) / std::max(std::sqrt(norm), 1e-30);
+}
+
+/// |got - wanted| / |wanted|, in the Euclidean norm.
+inline double relative_error(const Tensor& got, const Tensor& wanted) {
+  return relative_error(to_double(got), to_double(wanted));
+}
+
+/// The largest difference of two f32 tensors; infinite when one is NaN or the sizes differ.
+inline double max_difference(const Tensor& a, const Tensor& b) {
+  if (a.numel() != b.numel()) return INFINITY;
+  double worst = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double d = std::abs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
+    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
+  }
+  return worst;
 }
 
 }  // namespace corral::test

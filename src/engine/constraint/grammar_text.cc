@@ -13,9 +13,6 @@
 namespace corral::engine {
 namespace {
 
-constexpr int kMostDepth = 100;
-constexpr int64_t kMostRepeats = 100'000;
-
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -111,7 +108,7 @@ class GrammarReader {
   }
 
   ExprId choice() {
-    if (++depth_ > kMostDepth) fail(str("nests groups deeper than ", kMostDepth));
+    if (++depth_ > kMostGroups) fail(str("nests groups deeper than ", kMostGroups));
     std::vector<ExprId> parts;
     do {
       skip();

@@ -12,9 +12,6 @@
 namespace corral::engine {
 namespace {
 
-constexpr int kMostDepth = 100;
-constexpr int64_t kMostRepeats = 100'000;
-
 /// A part of the automaton with one way in and one way out.
 struct Part {
   int begin;
@@ -77,7 +74,7 @@ class RegexReader {
   }
 
   Part choice() {
-    if (++depth_ > kMostDepth) fail(str("nests groups deeper than ", kMostDepth));
+    if (++depth_ > kMostGroups) fail(str("nests groups deeper than ", kMostGroups));
     const Part all{nfa_.add_state(), nfa_.add_state()};
     do {
       const Part part = sequence();

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "engine/constraint/char_automaton.h"
 
 namespace corral::engine {
+
+/// How deep groups of regular expressions and grammars may nest, and the largest count of their
+/// `{n,m}`: what no honest text needs and a stack or a table can bear.
+inline constexpr int kMostGroups = 100;
+inline constexpr int64_t kMostRepeats = 100'000;
 
 /// What a pattern has to match.
 enum class RegexScope {

@@ -30,7 +30,7 @@ void expect(const char* schema, const std::vector<std::string>& good,
   SCOPED_TRACE(schema);
   const OrderedJson parsed = parse_schema(schema);
   const Automaton automaton(schema_grammar(parsed));
-  const test::JsonValidator validator(parsed);
+  const fixture::JsonValidator validator(parsed);
   for (const std::string& text : good) {
     EXPECT_TRUE(follows(automaton, text)) << text;
     EXPECT_TRUE(validator.valid(ordered_json::parse(text))) << text;

@@ -11,7 +11,7 @@
 
 #include "text/unicode.h"
 
-namespace corral::engine::test {
+namespace corral::engine::fixture {
 
 using nlohmann::ordered_json;
 
@@ -161,4 +161,4 @@ class JsonValidator {
   const ordered_json& document_;
 };
 
-}  // namespace corral::engine::test
+}  // namespace corral::engine::fixture

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace corral::engine::test {
+namespace corral::engine::fixture {
 
 using nlohmann::ordered_json;
 
@@ -190,4 +190,4 @@ class RandomSchema {
   std::mt19937 random_;
 };
 
-}  // namespace corral::engine::test
+}  // namespace corral::engine::fixture

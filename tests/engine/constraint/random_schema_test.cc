@@ -31,7 +31,7 @@ std::optional<Automaton> grammar_of(const ordered_json& schema) {
 
 // Some text of the grammar, byte by byte. It hurries to its end once it is long; empty when that
 // did not come.
-std::string draw(const Automaton& automaton, test::RandomSchema& random) {
+std::string draw(const Automaton& automaton, fixture::RandomSchema& random) {
   constexpr std::string_view kClosing = "\"}]0";
   Configurations configurations(automaton);
   int32_t at = configurations.start();
@@ -64,14 +64,14 @@ TEST(RandomSchemas, GrammarsHaveDocumentsOfTheSchemaAlone) {
   int drawn = 0;
   int refused = 0;
   for (uint32_t seed = 0; seed < kSchemas; ++seed) {
-    test::RandomSchema random(seed);
+    fixture::RandomSchema random(seed);
     const ordered_json schema = random.document();
     const auto automaton = grammar_of(schema);
     if (!automaton) {
       ++refused;
       continue;
     }
-    const test::JsonValidator validator(schema);
+    const fixture::JsonValidator validator(schema);
     for (int i = 0; i < 4; ++i) {
       const std::string text = draw(*automaton, random);
       if (text.empty()) continue;
@@ -88,11 +88,11 @@ TEST(RandomSchemas, GrammarsHaveDocumentsOfTheSchemaAlone) {
 TEST(RandomSchemas, GrammarsHaveValidDocumentsCutAtEveryByteToo) {
   int followed = 0;
   for (uint32_t seed = 0; seed < kSchemas; ++seed) {
-    test::RandomSchema random(seed);
+    fixture::RandomSchema random(seed);
     const ordered_json schema = random.document();
     const auto automaton = grammar_of(schema);
     if (!automaton) continue;
-    const test::JsonValidator validator(schema);
+    const fixture::JsonValidator validator(schema);
     for (int i = 0; i < 4; ++i) {
       const ordered_json value = random.sample(schema, schema);
       if (!validator.valid(value)) continue;
