@@ -50,6 +50,8 @@ struct Step {
   std::string text;            // what became certain: whole characters, no part of a stop string
   std::optional<TokenLogprobs> logprobs;
   std::string stop_string = {};  // the one that ended the answer
+  // Of each layer of experts the one that worked on the pass that chose the token, if asked for.
+  std::vector<int32_t> experts = {};
 };
 
 /// One answer as it grows: chooses tokens and knows when to end. It does not know where logits come

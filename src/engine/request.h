@@ -61,6 +61,7 @@ struct Request {
   std::optional<int64_t> prompt_logprobs;  // log probabilities of the prompt's own tokens, and of
                                            // the k likeliest beside them
   std::optional<Pooling> embedding = {};   // the prompt as a vector
+  bool expert_routing = false;             // with each token the experts that chose it
   int32_t priority = 0;                    // higher goes first
   std::string client;                      // those of one priority take turns
   std::optional<Clock::time_point> deadline;

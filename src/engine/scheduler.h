@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/expert_routes.h"
 #include "engine/fair_queue.h"
 #include "engine/job.h"
 #include "engine/step_budget.h"
@@ -117,7 +118,8 @@ class Scheduler {
   static void add_to_embedding(const Piece& piece, const Tensor& hidden_TD);
   void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD);
   void finish_prompt(Job& job);
-  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_TD);
+  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_TD,
+                              const ExpertRoutes& routes);
   void take(Sampled& sampled);
   void finish(Job& job, Choice& choice);
   void close(Choice& choice);

@@ -19,7 +19,8 @@ constexpr int64_t kLogitRows = 64;
 struct Scheduler::Sampled {
   Job* job;
   Choice* choice;
-  int64_t row;  // of the logits
+  int64_t row;        // of the logits
+  int64_t batch_row;  // that they are of
   Step step = {};
   std::string error = {};
 };
@@ -108,7 +109,14 @@ bool Scheduler::park_last(std::vector<Piece>& pieces) {
 
 void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   const autograd::NoGrad no_grad;  // the model may be one in training
-  const Tensor hidden_TD = model_.hidden(batch, forward_);
+  ExpertRoutes routes;
+  for (const Piece& piece : pieces) {
+    if (!piece.job->request.expert_routing || piece.length < piece.choice->pending()) continue;
+    routes.watch(piece.first_row + piece.length - 1);
+  }
+  model::ForwardOptions forward = forward_;
+  if (routes.watches_any()) forward.observer = &routes;
+  const Tensor hidden_TD = model_.hidden(batch, forward);
   for (const Piece& piece : pieces) {
     Job& job = *piece.job;
     if (job.request.prompt_logprobs && !job.prompt_done) read_prompt_logprobs(piece, hidden_TD);
@@ -118,7 +126,7 @@ void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   for (const Piece& piece : pieces) {
     if (piece.choice->pending() == 0 && !piece.job->prompt_done) finish_prompt(*piece.job);
   }
-  for (Sampled& sampled : sample(pieces, hidden_TD)) take(sampled);
+  for (Sampled& sampled : sample(pieces, hidden_TD, routes)) take(sampled);
 }
 
 // Rows are added one by one, so that the pieces make no difference.
@@ -174,7 +182,8 @@ void Scheduler::finish_prompt(Job& job) {
 }
 
 std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& pieces,
-                                                  const Tensor& hidden_TD) {
+                                                  const Tensor& hidden_TD,
+                                                  const ExpertRoutes& routes) {
   const int64_t D = hidden_TD.dim(1);
   std::vector<Sampled> result;
   std::vector<int64_t> rows;
@@ -188,7 +197,7 @@ std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& piec
       if (choice.get() == piece.choice ||
           (begins && choice->pending() == 0 && choice->index > 0 && piece.choice->index == 0 &&
            choice->generation.tokens().empty())) {
-        result.push_back({piece.job, choice.get(), row});
+        result.push_back({piece.job, choice.get(), row, rows.back()});
       }
     }
   }
@@ -210,6 +219,7 @@ std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& piec
         sampled.step = choice.generation.next(
             logits_NV.values<float>().subspan(static_cast<size_t>(sampled.row) * V, V),
             choice.tokens);
+        sampled.step.experts = routes.of(sampled.batch_row);
       } catch (const Error& error) {
         sampled.error = error.what();
       }

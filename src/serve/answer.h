@@ -19,6 +19,7 @@ using Lease = std::shared_ptr<Service>;
 struct ChoiceResult {
   std::string text;
   std::vector<engine::TokenLogprobs> logprobs;
+  std::vector<std::vector<int32_t>> experts;  // of each token, if asked for
   engine::FinishReason reason = engine::FinishReason::kLength;
 };
 

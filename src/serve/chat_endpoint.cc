@@ -80,7 +80,9 @@ class WholeChat : public ChatWriter {
   void step(int64_t choice, const engine::Step& step) override {
     ChoiceResult& result = choices_[choice];
     result.text += step.text;
-    if (step.logprobs && !step.is_stop_token) result.logprobs.push_back(*step.logprobs);
+    if (step.is_stop_token) return;
+    if (step.logprobs) result.logprobs.push_back(*step.logprobs);
+    if (!step.experts.empty()) result.experts.push_back(step.experts);
   }
   void finished(int64_t choice, engine::FinishReason reason) override {
     choices_[choice].reason = reason;
@@ -122,6 +124,7 @@ class WholeChat : public ChatWriter {
       for (const auto& token : result.logprobs) list.push_back(logprobs_json(token));
       json["logprobs"] = {{"content", std::move(list)}};
     }
+    if (!result.experts.empty()) json["expert_routing"] = result.experts;
     json["finish_reason"] = reason;
     return json;
   }
@@ -139,11 +142,13 @@ class StreamedChat : public ChatWriter {
     std::string text = step.text;
     if (with_tools_) text = tools_[choice].push(text);
     const bool logprobs = step.logprobs && !step.is_stop_token;
-    if (text.empty() && !logprobs) return;
+    const bool experts = !step.experts.empty() && !step.is_stop_token;
+    if (text.empty() && !logprobs && !experts) return;
     OrderedJson entry = entry_of(choice, {{"content", text}});
     if (logprobs) {
       entry["logprobs"] = {{"content", OrderedJson::array({logprobs_json(*step.logprobs)})}};
     }
+    if (experts) entry["expert_routing"] = OrderedJson::array({step.experts});
     send(std::move(entry));
   }
   void finished(int64_t choice, engine::FinishReason reason) override {
@@ -235,7 +240,10 @@ engine::Prompt chat_prompt_of(Backend& backend, Service& model, ChatRequest& req
 
 engine::Request chat_request(Backend& backend, Service& model, ChatRequest& request,
                              const std::string& client) {
-  return model.request(request.answer, chat_prompt_of(backend, model, request), client);
+  engine::Request result =
+      model.request(request.answer, chat_prompt_of(backend, model, request), client);
+  result.expert_routing = request.expert_routing;
+  return result;
 }
 
 }  // namespace corral::serve

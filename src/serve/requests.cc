@@ -38,6 +38,7 @@ constexpr std::string_view kCompletionMembers[] = {"model",
 // Of these metadata and what follows it are known to OpenAI's API and change nothing here.
 constexpr std::string_view kChatMembers[] = {"model",
                                              "messages",
+                                             "expert_routing",
                                              "frequency_penalty",
                                              "ignore_eos",
                                              "logit_bias",
@@ -274,6 +275,7 @@ ChatRequest read_chat(OrderedJson json) {
   } else if (top) {
     fields.fail("top_logprobs", "needs logprobs to be true");
   }
+  request.expert_routing = fields.boolean("expert_routing").value_or(false);
   request.messages = read_messages(fields);
   request.tools = read_tools(fields);
   request.answer.form = read_answer_form(fields, true);

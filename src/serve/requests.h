@@ -89,7 +89,8 @@ struct ChatRequest {
   AnswerRequest answer;
   std::vector<text::ChatMessage> messages;
   std::vector<MediaSource> media;  // what the messages' images are, in order
-  std::string tools;  // a JSON array of their descriptions; empty: none, or none wanted
+  std::string tools;            // a JSON array of their descriptions; empty: none, or none wanted
+  bool expert_routing = false;  // with each token, which experts worked on it
 };
 
 /// /v1/embeddings.

@@ -177,7 +177,7 @@ HttpResponse Server::answer_at_once(const HttpRequest& request) {
   const std::string client = client_of(request).name;
   if (endpoint_of(request.path) != nullptr) throw ApiError(405, request.path + " takes POST only");
   if (is("/page/features")) {
-    return {.body = dump({{"web_search", web_search_ != nullptr}})};
+    return {.body = dump({{"web_search", web_search_ != nullptr}, {"expert_routing", true}})};
   }
   if (is("/v1/models")) return {.body = dump(backend_.shelf.list())};
   constexpr std::string_view kModel = "/v1/models/";

@@ -18,6 +18,7 @@ struct Heard : Sink {
     std::vector<int32_t> tokens;
     std::string text;
     std::vector<TokenLogprobs> logprobs;
+    std::vector<std::vector<int32_t>> experts;  // of each token
     std::optional<FinishReason> reason;
     int32_t stop_token = -1;
   };
@@ -36,6 +37,7 @@ struct Heard : Sink {
       choice.stop_token = step.token;
     } else {
       choice.tokens.push_back(step.token);
+      choice.experts.push_back(step.experts);
     }
     choice.text += step.text;
     if (step.logprobs) choice.logprobs.push_back(*step.logprobs);

@@ -137,6 +137,51 @@ TEST_F(SchedulerTest, GivesColdAnswersFromAWarmPrefixCache_FactsRow12) {
   }
 }
 
+// What an answer's tokens should name: the routes of one pass over prompt and answer, without
+// cache.
+class Routes : public model::Observer {
+ public:
+  void activation(const std::string&, const Tensor&) override {}
+  void routed(int64_t, const Tensor&, const ops::Routing& routing) override {
+    of_layer.push_back(routing.expert_TK);
+  }
+  std::vector<int32_t> at(size_t row) const {
+    std::vector<int32_t> experts;
+    for (const auto& layer : of_layer) experts.push_back(layer[row]);
+    return experts;
+  }
+  std::vector<std::vector<int32_t>> of_layer;
+};
+
+TEST_F(SchedulerTest, TellsTheExpertsThatChoseEachToken) {
+  SchedulerOptions o = test::roomy();
+  o.step_tokens = 32;
+  o.max_running = 8;
+  Scheduler scheduler(model, tokenizer, o);
+  const auto tokens = prompt(70);
+  Request asking = request(tokens, options(20, 1.0, 4));
+  asking.expert_routing = true;
+  asking.choices = 2;
+  const auto with = add(scheduler, asking);
+  const auto without = add(scheduler, request(prompt(50, 2), options(20)));
+  finish(scheduler);
+  for (int64_t index = 0; index < 2; ++index) {
+    const auto& choice = with->choices.at(index);
+    ASSERT_EQ(choice.experts.size(), choice.tokens.size());
+    auto all = tokens;
+    all.insert(all.end(), choice.tokens.begin(), choice.tokens.end());
+    Routes routes;
+    kv::Batch batch;
+    batch.append(all, 0);
+    model.hidden(batch, {.observer = &routes});
+    ASSERT_GT(routes.of_layer.size(), 0u);
+    for (size_t i = 0; i < choice.experts.size(); ++i) {
+      EXPECT_EQ(choice.experts[i], routes.at(tokens.size() - 1 + i)) << i;
+    }
+  }
+  for (const auto& experts : without->choices.at(0).experts) EXPECT_TRUE(experts.empty());
+}
+
 TEST_F(SchedulerTest, MakesEmbeddingsThatNeitherPiecesNorTheCacheChange) {
   const auto tokens = prompt(70);
   kv::Batch batch;

@@ -43,6 +43,37 @@ class Api : public ServerTest {
   }
 };
 
+TEST_F(Api, TellsTheExpertsOfEachTokenWhenAsked) {
+  start();
+  EXPECT_EQ(get("/page/features").json()["expert_routing"], true);
+  const json whole = post("/v1/chat/completions", chat({{"expert_routing", true}})).json();
+  const json experts = whole["choices"][0]["expert_routing"];
+  ASSERT_EQ(experts.size(), 12u);
+  const auto layers =
+      static_cast<size_t>(std::count_if(model.layers().begin(), model.layers().end(),
+                                        [](const model::LayerSpec& spec) { return spec.moe; }));
+  for (const json& token : experts) {
+    ASSERT_EQ(token.size(), layers);
+    for (const json& expert : token) {
+      EXPECT_GE(expert.get<int64_t>(), 0);
+      EXPECT_LT(expert.get<int64_t>(), config.num_local_experts);
+    }
+  }
+  const auto events =
+      post("/v1/chat/completions", chat({{"expert_routing", true}, {"stream", true}})).events();
+  json streamed = json::array();
+  for (const std::string& event : events) {
+    if (event == "[DONE]") continue;
+    const json parsed = json::parse(event);
+    for (const json& token : parsed["choices"][0].value("expert_routing", json::array())) {
+      streamed.push_back(token);
+    }
+  }
+  EXPECT_EQ(streamed, experts);
+  EXPECT_FALSE(
+      post("/v1/chat/completions", chat()).json()["choices"][0].contains("expert_routing"));
+}
+
 TEST_F(Api, AnswersAChatAsASessionDoes) {
   start();
   const Reply reply = post("/v1/chat/completions", chat());

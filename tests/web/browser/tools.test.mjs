@@ -68,6 +68,15 @@ test("a call that waits is still there after a reload", onPage("mock", {}, async
   await page.locator(".markdown", { hasText: "The tool said:" }).waitFor();
 }));
 
+test("the experts that the real server tells are shown as a map", onPage("corral", {}, async ({ page }) => {
+  await withTools(page, { expertRouting: true, tokenDetails: true });
+  await ask(page, "Hello");
+  await page.getByRole("button", { name: "Tokens" }).last().click();
+  await page.getByLabel(/^Map of \d+ experts in [1-9]\d* layers$/).waitFor();
+  await page.getByLabel("Token", { exact: true }).fill("1");
+  await page.getByText("Token 2 “").waitFor();
+}));
+
 test("the experts of an answer are shown as a map", onPage("mock", {}, async ({ page, mock }) => {
   await withTools(page, { expertRouting: true, tokenDetails: true });
   await ask(page, "mock:slow");
