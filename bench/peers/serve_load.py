@@ -38,7 +38,6 @@ class Stream:
     def __init__(self, port, bodies):
         self.bodies = list(bodies)
         self.port = port
-        self.socket = None
         self.gaps = []
         self.first = []
         self.tokens = 0
@@ -48,11 +47,11 @@ class Stream:
         body = self.bodies.pop()
         head = (f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n").encode()
-        if self.socket is None:
-            self.socket = socket.create_connection(("127.0.0.1", self.port))
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.socket.setblocking(False)
-            selector.register(self.socket, selectors.EVENT_READ, self)
+        # A connection for each request: llama-server closes it after a stream.
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        selector.register(self.socket, selectors.EVENT_READ, self)
         self.sent = time.perf_counter()
         self.last = None
         self.tail = b""
@@ -74,9 +73,9 @@ class Stream:
                 self.on_event(line[6:], now)
         if b"data: [DONE]" not in events:
             return False
+        self.stop(selector)
         if not self.bodies:
-            return self.stop(selector)
-        self.drain_end()
+            return True
         self.begin(selector)
         return False
 
@@ -90,14 +89,6 @@ class Stream:
         else:
             self.gaps.append(now - self.last)
         self.last = now
-
-    def drain_end(self):
-        """The end of the chunked answer may still be on its way."""
-        while not self.tail.endswith(b"0\r\n\r\n"):
-            try:
-                self.tail += self.socket.recv(1 << 16)
-            except BlockingIOError:
-                time.sleep(0.0001)
 
     def stop(self, selector):
         selector.unregister(self.socket)

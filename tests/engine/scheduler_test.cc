@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "engine/engine_fixture.h"
+#include "model/recorder.h"
 
 namespace corral::engine {
 namespace {
@@ -137,24 +138,8 @@ TEST_F(SchedulerTest, GivesColdAnswersFromAWarmPrefixCache_FactsRow12) {
   }
 }
 
-// What an answer's tokens should name: the routes of one pass over prompt and answer, without
-// cache.
-class Routes : public model::Observer {
- public:
-  void activation(const std::string&, const Tensor&) override {}
-  void routed(int64_t, const Tensor&, const ops::Routing& routing) override {
-    of_layer.push_back(routing.expert_TK);
-  }
-  std::vector<int32_t> at(size_t row) const {
-    std::vector<int32_t> experts;
-    for (const auto& layer : of_layer) experts.push_back(layer[row]);
-    return experts;
-  }
-  std::vector<std::vector<int32_t>> of_layer;
-};
-
 TEST_F(SchedulerTest, TellsTheExpertsThatChoseEachToken) {
-  SchedulerOptions o = test::roomy();
+  SchedulerOptions o = fixture::roomy();
   o.step_tokens = 32;
   o.max_running = 8;
   Scheduler scheduler(model, tokenizer, o);
@@ -170,13 +155,18 @@ TEST_F(SchedulerTest, TellsTheExpertsThatChoseEachToken) {
     ASSERT_EQ(choice.experts.size(), choice.tokens.size());
     auto all = tokens;
     all.insert(all.end(), choice.tokens.begin(), choice.tokens.end());
-    Routes routes;
+    // One pass over prompt and answer, without cache.
+    corral::test::Recorder routes;
     kv::Batch batch;
     batch.append(all, 0);
     model.hidden(batch, {.observer = &routes});
-    ASSERT_GT(routes.of_layer.size(), 0u);
     for (size_t i = 0; i < choice.experts.size(); ++i) {
-      EXPECT_EQ(choice.experts[i], routes.at(tokens.size() - 1 + i)) << i;
+      std::vector<int32_t> expected;
+      for (const auto& [layer, experts] : routes.experts) {
+        expected.push_back(experts[tokens.size() - 1 + i]);
+      }
+      ASSERT_FALSE(expected.empty());
+      EXPECT_EQ(choice.experts[i], expected) << i;
     }
   }
   for (const auto& experts : without->choices.at(0).experts) EXPECT_TRUE(experts.empty());
