@@ -51,7 +51,9 @@ function(corral_isa_objects target sources)
     target_compile_definitions(${target}_${isa} PRIVATE CORRAL_ISA=${isa})
     # Vector code without optimisation is unusably slow, also in debug and sanitizer builds. The ABI
     # warning is about vector arguments, which never cross these files.
-    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}} -O3 -Wno-psabi)
+    # Following every variable of an unrolled kernel for a debugger takes g++ minutes.
+    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}} -O3 -Wno-psabi
+                           $<$<CXX_COMPILER_ID:GNU>:-fno-var-tracking>)
     target_link_libraries(${target} PRIVATE ${target}_${isa})
   endforeach()
 endfunction()

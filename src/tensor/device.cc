@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -24,13 +25,13 @@ struct SizeClass {
 // Eight sizes an octave: a freed block serves requests of nearly its size, at most an eighth is
 // lost.
 SizeClass size_class(int64_t size_bytes) {
-  constexpr int64_t kOctave = 8;  // sizes of one
+  constexpr int kOctave = 8;  // sizes of one
   const auto size = static_cast<uint64_t>(std::max<int64_t>(size_bytes, 1));
   const int first = std::bit_width(uint64_t{kOctave * kAlignment}) - 1;
   const int octave = std::max(0, static_cast<int>(std::bit_width(size)) - 1 - first);
-  const int64_t step = kAlignment << octave;
-  const int64_t steps = (static_cast<int64_t>(size) + step - 1) / step;  // 1 to 16
-  return {static_cast<size_t>(octave * kOctave + steps), steps * step};
+  const int shift = std::countr_zero(static_cast<uint64_t>(kAlignment)) + octave;
+  const uint64_t steps = ((size - 1) >> shift) + 1;  // 1 to 16
+  return {static_cast<size_t>(octave * kOctave) + steps, static_cast<int64_t>(steps << shift)};
 }
 
 std::byte* system_allocate(int64_t size_bytes) {
@@ -63,25 +64,34 @@ std::byte* Device::allocate(int64_t size_bytes) {
     throw Error(str("out of memory: cannot allocate ", size_bytes, " bytes"));
   }
   const auto [index, size] = size_class(size_bytes);
-  const std::lock_guard lock(mutex_);
-  std::byte* memory = nullptr;
-  std::vector<std::byte*>& blocks = kept_.at(index).blocks;
-  if (!blocks.empty()) {
-    memory = blocks.back();
-    blocks.pop_back();
-  } else {
-    memory = system_allocate(size);
-    stats_.held_bytes += size;
-    ++stats_.system_allocations;
-  }
-  stats_.in_use_bytes += size;
-  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  std::byte* memory = take_kept(index, size);
+  if (memory != nullptr) return memory;
+  memory = system_allocate(size);
+  const std::lock_guard lock(lock_);
+  stats_.held_bytes += size;
+  ++stats_.system_allocations;
+  count_in_use(size);
   return memory;
+}
+
+std::byte* Device::take_kept(size_t size_class, int64_t size_bytes) {
+  const std::lock_guard lock(lock_);
+  std::vector<std::byte*>& blocks = kept_.at(size_class).blocks;
+  if (blocks.empty()) return nullptr;
+  std::byte* memory = blocks.back();
+  blocks.pop_back();
+  count_in_use(size_bytes);
+  return memory;
+}
+
+void Device::count_in_use(int64_t size_bytes) {
+  stats_.in_use_bytes += size_bytes;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
 }
 
 void Device::release(std::byte* memory, int64_t size_bytes) {
   const auto [index, size] = size_class(size_bytes);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   stats_.in_use_bytes -= size;
   Kept& kept = kept_.at(index);
   kept.size_bytes = size;
@@ -89,17 +99,19 @@ void Device::release(std::byte* memory, int64_t size_bytes) {
 }
 
 Device::MemoryStats Device::memory() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   return stats_;
 }
 
 void Device::trim() {
-  const std::lock_guard lock(mutex_);
   for (Kept& kept : kept_) {
-    stats_.held_bytes -= kept.size_bytes * static_cast<int64_t>(kept.blocks.size());
-    for (std::byte* block : kept.blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
-    kept.blocks.clear();
-    kept.blocks.shrink_to_fit();
+    std::vector<std::byte*> blocks;
+    {
+      const std::lock_guard lock(lock_);
+      blocks.swap(kept.blocks);
+      stats_.held_bytes -= kept.size_bytes * static_cast<int64_t>(blocks.size());
+    }
+    for (std::byte* block : blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
   }
 }
 

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/spin_lock.h"
 #include "base/thread_pool.h"
 #include "simd/isa.h"
 
@@ -48,10 +48,13 @@ class Device {
 
  private:
   explicit Device(const CpuOptions& options);
+  /// A block that is kept, or null.
+  std::byte* take_kept(size_t size_class, int64_t size_bytes);
+  void count_in_use(int64_t size_bytes);
 
   ThreadPool threads_;
   simd::Isa isa_;
-  mutable std::mutex mutex_;
+  mutable SpinLock lock_;
   /// Of every size class the blocks that are kept, and their size.
   struct Kept {
     int64_t size_bytes = 0;

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <bit>
-#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -10,61 +9,37 @@
 namespace corral {
 namespace {
 
-struct Info {
-  DType dtype;
-  std::string_view name;
-  int64_t elements;
-  int64_t bytes;
-};
-
-constexpr std::array<Info, 19> kInfo = {{
-    {DType::kF32, "f32", 1, 4},           {DType::kF16, "f16", 1, 2},
-    {DType::kBF16, "bf16", 1, 2},         {DType::kI32, "i32", 1, 4},
-    {DType::kI64, "i64", 1, 8},           {DType::kU8, "u8", 1, 1},
-    {DType::kQ8_0, "q8_0", 32, 34},       {DType::kQ4_0, "q4_0", 32, 18},
-    {DType::kQ4_1, "q4_1", 32, 20},       {DType::kQ5_0, "q5_0", 32, 22},
-    {DType::kQ5_1, "q5_1", 32, 24},       {DType::kIQ4_NL, "iq4_nl", 32, 18},
-    {DType::kMXFP4, "mxfp4", 32, 17},     {DType::kQ2_K, "q2_k", 256, 84},
-    {DType::kQ3_K, "q3_k", 256, 110},     {DType::kQ4_K, "q4_k", 256, 144},
-    {DType::kQ5_K, "q5_k", 256, 176},     {DType::kQ6_K, "q6_k", 256, 210},
-    {DType::kIQ4_XS, "iq4_xs", 256, 136},
-}};
+constexpr std::array<std::string_view, kBlockSizes.size()> kNames = {
+    "f32",  "f16",    "bf16",  "i32",  "i64",  "u8",   "q8_0", "q4_0", "q4_1",  "q5_0",
+    "q5_1", "iq4_nl", "mxfp4", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs"};
+static_assert(static_cast<size_t>(DType::kIQ4_XS) + 1 == kNames.size());
 
 constexpr auto kAll = [] {
-  std::array<DType, kInfo.size()> all{};
-  for (size_t i = 0; i < kInfo.size(); ++i) all.at(i) = kInfo.at(i).dtype;
+  std::array<DType, kNames.size()> all{};
+  for (size_t i = 0; i < all.size(); ++i) all.at(i) = static_cast<DType>(i);
   return all;
 }();
-
-const Info& info(DType dtype) { return kInfo.at(static_cast<size_t>(dtype)); }
 
 }  // namespace
 
 std::span<const DType> all_dtypes() { return kAll; }
 
-int64_t block_elements(DType dtype) { return info(dtype).elements; }
-int64_t block_bytes(DType dtype) { return info(dtype).bytes; }
-
-int64_t bytes_of(DType dtype, int64_t n) {
-  const Info& i = info(dtype);
-  if (n < 0 || n % i.elements != 0) {
-    throw ShapeError(str(n, " elements of ", i.name, ": needs a multiple of ", i.elements));
+void fail_bytes_of(DType dtype, int64_t n) {
+  if (n < 0 || n % block_elements(dtype) != 0) {
+    throw ShapeError(
+        str(n, " elements of ", dtype, ": needs a multiple of ", block_elements(dtype)));
   }
-  const int64_t blocks = n / i.elements;
-  if (blocks > std::numeric_limits<int64_t>::max() / i.bytes) {
-    throw ShapeError(str(n, " elements of ", i.name, " are more than memory can hold"));
-  }
-  return blocks * i.bytes;
+  throw ShapeError(str(n, " elements of ", dtype, " are more than memory can hold"));
 }
 
-std::string_view dtype_name(DType dtype) { return info(dtype).name; }
+std::string_view dtype_name(DType dtype) { return kNames.at(static_cast<size_t>(dtype)); }
 
 DType parse_dtype(std::string_view name) {
-  for (const Info& i : kInfo) {
-    if (i.name == name) return i.dtype;
+  for (const DType dtype : kAll) {
+    if (dtype_name(dtype) == name) return dtype;
   }
   std::string known;
-  for (const Info& i : kInfo) known += str(known.empty() ? "" : ", ", i.name);
+  for (const auto one : kNames) known += str(known.empty() ? "" : ", ", one);
   throw UsageError(str("type '", name, "' is unknown: use one of ", known));
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <span>
@@ -37,13 +39,52 @@ enum class DType : uint8_t {
 std::span<const DType> all_dtypes();
 
 /// Elements a block holds (1 for plain types) and the bytes it takes.
-int64_t block_elements(DType dtype);
-int64_t block_bytes(DType dtype);
+struct BlockSize {
+  int64_t elements;
+  int64_t bytes;
+};
+inline constexpr std::array<BlockSize, 19> kBlockSizes = {{
+    {1, 4},      // f32
+    {1, 2},      // f16
+    {1, 2},      // bf16
+    {1, 4},      // i32
+    {1, 8},      // i64
+    {1, 1},      // u8
+    {32, 34},    // q8_0
+    {32, 18},    // q4_0
+    {32, 20},    // q4_1
+    {32, 22},    // q5_0
+    {32, 24},    // q5_1
+    {32, 18},    // iq4_nl
+    {32, 17},    // mxfp4
+    {256, 84},   // q2_k
+    {256, 110},  // q3_k
+    {256, 144},  // q4_k
+    {256, 176},  // q5_k
+    {256, 210},  // q6_k
+    {256, 136},  // iq4_xs
+}};
+inline int64_t block_elements(DType dtype) {
+  return kBlockSizes[static_cast<size_t>(dtype)].elements;
+}
+inline int64_t block_bytes(DType dtype) { return kBlockSizes[static_cast<size_t>(dtype)].bytes; }
 /// True for the types whose elements share scales.
 inline bool is_block(DType dtype) { return block_elements(dtype) != 1; }
 
+[[noreturn]] void fail_bytes_of(DType dtype, int64_t n);
 /// Bytes of n elements; n must be whole blocks (ShapeError). Safe against overflow.
-int64_t bytes_of(DType dtype, int64_t n);
+inline int64_t bytes_of(DType dtype, int64_t n) {
+  const auto [elements, bytes] = kBlockSizes[static_cast<size_t>(dtype)];
+  int64_t blocks = n;
+  bool fits = n >= 0;
+  if (elements != 1) {
+    blocks = n / elements;
+    fits = fits && n % elements == 0;
+  }
+  int64_t total = 0;
+  if (!fits || __builtin_mul_overflow(blocks, bytes, &total)) fail_bytes_of(dtype, n);
+  return total;
+}
 
 /// "f32", "bf16", "q8_0", "q4_k", ... as GGUF spells them, in lower case; parse_dtype throws
 /// UsageError for a name that is none.

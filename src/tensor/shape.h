@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <ostream>
@@ -14,12 +15,23 @@ class Shape {
   static constexpr int kMaxRank = 4;
 
   Shape() = default;
-  Shape(std::initializer_list<int64_t> dims);
-  explicit Shape(std::span<const int64_t> dims);
+  Shape(std::initializer_list<int64_t> dims)
+      : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const int64_t> dims) {
+    if (dims.size() > kMaxRank) fail_rank(dims.size());
+    for (const int64_t dim : dims) {
+      dims_[static_cast<size_t>(rank_++)] = dim;
+      if (dim < 0 || __builtin_mul_overflow(numel_, dim, &numel_)) fail_axes(dims);
+    }
+  }
 
   int rank() const { return rank_; }
   /// Axis i; negative counts from the end. Throws ShapeError when there is none.
-  int64_t operator[](int axis) const;
+  int64_t operator[](int axis) const {
+    const int at = axis < 0 ? axis + rank_ : axis;
+    if (at < 0 || at >= rank_) fail_axis(axis);
+    return dims_[static_cast<size_t>(at)];
+  }
   /// Product of all axes; 1 for rank 0.
   int64_t numel() const { return numel_; }
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
@@ -31,6 +43,11 @@ class Shape {
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
  private:
+  // Apart, so that what is asked hundreds of times in a decode step is inlined without them.
+  [[noreturn]] static void fail_rank(size_t rank);
+  [[noreturn]] static void fail_axes(std::span<const int64_t> dims);
+  [[noreturn]] void fail_axis(int axis) const;
+
   std::array<int64_t, kMaxRank> dims_{};
   int rank_ = 0;
   int64_t numel_ = 1;

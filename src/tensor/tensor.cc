@@ -74,11 +74,11 @@ Tensor Tensor::from(std::span<const int32_t> values, const Shape& shape, const D
   return x;
 }
 
-void Tensor::check_access(bool dtype_matches, bool write) const {
+void Tensor::fail_access(bool dtype_matches) const {
   if (!defined()) throw Error("access to an empty tensor");
   if (!dtype_matches)
     throw Error(str("tensor ", shape_, " holds ", dtype_, ", not the type asked for"));
-  if (write && !storage_->writable()) throw Error(str("tensor ", shape_, " is read-only memory"));
+  throw Error(str("tensor ", shape_, " is read-only memory"));
 }
 
 Tensor Tensor::view(const Shape& shape) const {

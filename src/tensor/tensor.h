@@ -113,7 +113,11 @@ class Tensor {
  private:
   template <class T>
   bool dtype_matches() const;
-  void check_access(bool dtype_matches, bool write) const;
+  void check_access(bool dtype_matches, bool write) const {
+    if (!defined() || !dtype_matches || (write && !storage_->writable()))
+      fail_access(dtype_matches);
+  }
+  [[noreturn]] void fail_access(bool dtype_matches) const;
   std::byte* bytes() const { return storage_->data() + offset_bytes_; }
 
   std::shared_ptr<Storage> storage_;
