@@ -80,7 +80,7 @@ TEST_P(BlockProduct, IsThatOfRoundedRowsAndTheDequantizedMatrix) {
 TEST_P(BlockProduct, TakesAnyNumberOfBlocks) {
   const int64_t block = block_elements(GetParam());
   for (const simd::Isa isa : test::machine_isas()) {
-    for (const int64_t blocks : {1, 2, 3, 5, 18}) {
+    for (const int64_t blocks : {1, 2, 3, 5, 18, 36}) {
       for (const int64_t m : {1, 10}) {
         const DevicePtr device = test::test_device(isa, 1);
         const Tensor x = test::randn({m, block * blocks}, 1, device);

@@ -2,15 +2,18 @@
 #include "ops/matmul/block_panels.h"
 #include "ops/matmul/block_quantize.h"
 #include "ops/matmul/block_rows.h"
+#include "ops/matmul/block_short.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
+using Multiply = void (*)(const BlockPiece&);
+
 template <class Format>
-constexpr BlockKernel kernel_of() {
+constexpr BlockKernel kernel_of(Multiply few = rows<Format>) {
   return {.halves = static_cast<int64_t>(Format::kHalves),
           .quantize = quantize<Format>,
-          .rows = rows<Format>,
+          .rows = few,
           .panels = panels<Format>,
           .panel_scratch_bytes = panel_scratch_bytes};
 }
@@ -18,7 +21,7 @@ constexpr BlockKernel kernel_of() {
 }  // namespace
 
 const BlockKernels kBlocks = {
-    .q8_0 = kernel_of<Q8_0>(),
+    .q8_0 = kernel_of<Q8_0>(rows_q8_0),
     .q4_0 = kernel_of<Q4_0>(),
     .q4_1 = kernel_of<Q4_1>(),
     .q5_0 = kernel_of<Q5_0>(),

@@ -410,6 +410,13 @@ inline Floats spread(const float* x) {
   return of_lanes<F4, Floats>(F4{} + x[0], F4{} + x[1], F4{} + x[2], F4{} + x[3]);
 #endif
 }
+inline Ints spread(const int32_t* x) {
+  const Floats bits = spread(reinterpret_cast<const float*>(x));
+  return each<Ints>([&](int i) { return reinterpret_cast<I32>(bits.part[i]); });
+}
+inline Ints sum(const Ints& a, const Ints& b) {
+  return each<Ints>([&](int i) { return a.part[i] + b.part[i]; });
+}
 /// Lane g of the result is (x[g], 0, 0, 0).
 inline Ints lane_starts(const int32_t* x) {
 #if defined(__AVX512F__)
