@@ -35,7 +35,8 @@ void MachineOptions::add_to(CLI::App& command) {
                   "limits of affinity and control groups)")
       ->check(CLI::Range(1, kMaxThreads));
   command.add_option("--isa,--cpu-isa", isa_,
-                     "portable, avx2 or avx512 (default: the best there is)");
+                     str("instructions to compute with, of this machine's ",
+                         simd::machine_isa_names(), " (default: the last)"));
 }
 
 DevicePtr MachineOptions::device() const {

@@ -4,13 +4,13 @@
 //
 //     namespace corral::ops::CORRAL_ISA { ... }
 //
-// and CMake compiles that file three times with CORRAL_ISA = portable, avx2, avx512. Such files
-// (and the headers they include) may use only this header, <cstdint>, <cstddef>, <cstring> and
-// plain structs of *_kernel.h: an inline function of a library header, compiled here with AVX-512,
-// could be the copy that the linker keeps for everybody. Threads, checks and allocation stay
-// outside. Only lanes(), fma() and the conversions know the instruction set; the rest is the
-// compilers' vector arithmetic, whose results do not depend on the width except where a sum over
-// lanes is taken.
+// and CMake compiles that file for each instruction set, with CORRAL_ISA = portable, avx2, avx512
+// on x86-64 and portable (NEON), dotprod on 64-bit ARM. Such files (and the headers they include)
+// may use only this header, <cstdint>, <cstddef>, <cstring> and plain structs of *_kernel.h: an
+// inline function of a library header, compiled here with AVX-512, could be the copy that the
+// linker keeps for everybody. Threads, checks and allocation stay outside. Only lanes(), fma() and
+// the conversions know the instruction set; the rest is the compilers' vector arithmetic, whose
+// results do not depend on the width except where a sum over lanes is taken.
 
 #ifndef CORRAL_ISA
 #error "simd/vec.h is for *_isa.cc files only"
@@ -22,6 +22,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace corral::simd::CORRAL_ISA {
@@ -89,7 +91,7 @@ inline void store_partial(float* at, F32 v, int64_t n) {
 
 inline F32 set1(float x) { return F32{} + x; }
 
-/// a * b + c with one rounding where the instruction set has it; with two in the portable build.
+/// a * b + c with one rounding where the instruction set has it; with two in portable code on x86.
 inline F32 fma(F32 a, F32 b, F32 c) {
 #if defined(__AVX512F__)
   return reinterpret_cast<F32>(_mm512_fmadd_ps(
@@ -97,13 +99,15 @@ inline F32 fma(F32 a, F32 b, F32 c) {
 #elif defined(__FMA__)
   return reinterpret_cast<F32>(_mm256_fmadd_ps(
       reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#elif defined(__ARM_NEON)
+  return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
 #endif
 }
 /// The same operation for the tail of a row: bit-equal to one lane of the vector form.
 inline float fma(float a, float b, float c) {
-#if defined(__FMA__)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return __builtin_fmaf(a, b, c);
 #else
   return a * b + c;
@@ -160,6 +164,9 @@ inline U16 to_bf16(F32 v) {
 
 /// IEEE half precision.
 inline float f16_to_f32(uint16_t h) {
+#if defined(__ARM_NEON)
+  return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+#else
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7FFFu;
   uint32_t bits = magnitude << 13;
@@ -175,6 +182,7 @@ inline float f16_to_f32(uint16_t h) {
   bits |= sign;
   std::memcpy(&f, &bits, sizeof(f));
   return f;
+#endif
 }
 inline F32 load_f16(const uint16_t* at) {
 #if defined(__AVX512F__)
@@ -182,6 +190,8 @@ inline F32 load_f16(const uint16_t* at) {
   return reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, load<__m256i>(at)));
 #elif defined(__F16C__)
   return reinterpret_cast<F32>(_mm256_cvtph_ps(load<__m128i>(at)));
+#elif defined(__ARM_NEON)
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(at)));
 #else
   F32 v{};
   for (int i = 0; i < kLanes; ++i) v[i] = f16_to_f32(at[i]);

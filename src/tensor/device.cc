@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <vector>
 
 #include "base/error.h"
 
@@ -51,9 +52,10 @@ std::byte* system_allocate(int64_t size_bytes) {
 DevicePtr Device::cpu(const CpuOptions& options) { return DevicePtr(new Device(options)); }
 
 Device::Device(const CpuOptions& options) : threads_(options.threads), isa_(options.isa) {
-  if (options.isa > simd::detect_isa()) {
-    throw UsageError(str("this processor does not run ", simd::isa_name(options.isa),
-                         ": the best it has is ", simd::isa_name(simd::detect_isa())));
+  const std::vector<simd::Isa> isas = simd::machine_isas();
+  if (std::find(isas.begin(), isas.end(), options.isa) == isas.end()) {
+    throw UsageError(str("this processor does not run ", simd::isa_name(options.isa), ": it runs ",
+                         simd::machine_isa_names()));
   }
 }
 

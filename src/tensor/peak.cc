@@ -18,7 +18,7 @@ constexpr int64_t kRounds = 20000;
 
 double measure_peak(Device& device, Arithmetic arithmetic) {
   const PeakKernels& kernels =
-      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak);
+      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak, dotprod::kPeak);
   const PeakKernel kernel = arithmetic == Arithmetic::kBF16   ? kernels.bf16
                             : arithmetic == Arithmetic::kInt8 ? kernels.int8
                                                               : kernels.f32;

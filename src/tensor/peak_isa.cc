@@ -83,6 +83,20 @@ double int8(int64_t rounds, float* sink) {
   sink[2] = static_cast<float>(_mm256_extract_epi32(total, 0));
   return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
 }
+#elif defined(__ARM_FEATURE_DOTPROD)
+double int8(int64_t rounds, float* sink) {
+  int32x4_t sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = vdupq_n_s32(c);
+  const int8x16_t a = vdupq_n_s8(static_cast<int8_t>(sink[0]));
+  const int8x16_t b = vdupq_n_s8(static_cast<int8_t>(sink[1] * 1000));
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int c = 0; c < kChains; ++c) sums[c] = vdotq_s32(sums[c], a, b);
+  }
+  int32x4_t total = sums[0];
+  for (int c = 1; c < kChains; ++c) total = vaddq_s32(total, sums[c]);
+  sink[2] = static_cast<float>(vgetq_lane_s32(total, 0));
+  return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
+}
 #else
 constexpr PeakKernel int8 = f32;
 #endif

@@ -11,7 +11,7 @@ using PeakKernel = double (*)(int64_t rounds, float* sink);
 struct PeakKernels {
   PeakKernel f32;
   PeakKernel bf16;  // the same as f32 where the instruction set has no bf16 products
-  PeakKernel int8;  // the same as f32 in the portable set
+  PeakKernel int8;  // the same as f32 in the portable set and NEON
 };
 
 namespace portable {
@@ -23,5 +23,12 @@ extern const PeakKernels kPeak;
 namespace avx512 {
 extern const PeakKernels kPeak;
 }
+namespace dotprod {
+#if defined(__aarch64__)
+extern const PeakKernels kPeak;
+#else
+using portable::kPeak;
+#endif
+}  // namespace dotprod
 
 }  // namespace corral

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string_view>
+
 #include "base/error.h"
 #include "ops/embedding/embedding.h"
 #include "ops/grouped_linear/grouped_linear.h"
@@ -137,6 +140,40 @@ TEST_P(BlockProduct, HasTheSameBitsForEveryCutAndThreadCount) {
       const Tensor some = linear(x.rows(1, 8), w, Precision::kF32);
       EXPECT_TRUE(test::same_bits(some, whole.rows(1, 8)));
     }
+  }
+}
+
+// Hashes of products of numbers that every machine makes alike. Where multiply-adds round once,
+// which on x86-64 the portable kernels cannot, they are the same on every processor.
+const std::map<DType, uint64_t> kProductHashes = {
+    {DType::kQ8_0, 0x93046C336C6DD866},   {DType::kQ4_0, 0x089FA2BBF46D5F16},
+    {DType::kQ4_1, 0x3CDFA1BDA14B3F39},   {DType::kQ5_0, 0xD03B1CDBE1877898},
+    {DType::kQ5_1, 0xCB1E481764CD071C},   {DType::kIQ4_NL, 0x767F582B8A6B57A4},
+    {DType::kMXFP4, 0x0DA46DE29021DA09},  {DType::kQ2_K, 0x6D922A5D393BF9F0},
+    {DType::kQ3_K, 0x2C6868F00AC86532},   {DType::kQ4_K, 0xB01E8A29DAFFD430},
+    {DType::kQ5_K, 0x355DBAA97DE90D62},   {DType::kQ6_K, 0xE96FAB07D739BF07},
+    {DType::kIQ4_XS, 0xC142E2B3CAB8F63C},
+};
+
+TEST_P(BlockProduct, HasTheSameBitsOnEveryProcessor) {
+  const int64_t K = block_elements(GetParam()) == 32 ? 800 : 768;
+  const Philox random(11);
+  for (const simd::Isa isa : test::machine_isas()) {
+#if defined(__x86_64__)
+    if (isa == simd::Isa::kPortable) continue;
+#endif
+    const DevicePtr device = test::test_device(isa, 2);
+    Tensor x({11, K}, DType::kF32, device);
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      const double value = (random.uniform(static_cast<uint64_t>(i)) - 0.5) * (1 << (i / 32 % 5));
+      x.mutable_data<float>()[i] = static_cast<float>(value);
+    }
+    const Tensor w = test::random_blocks({37, K}, GetParam(), 12, device);
+    const Tensor y = linear(x, LinearWeight::out_in(w), Precision::kF32);
+    const std::string_view bytes(reinterpret_cast<const char*>(y.data<std::byte>()),
+                                 static_cast<size_t>(y.size_bytes()));
+    EXPECT_EQ(hash_name(bytes), kProductHashes.at(GetParam()))
+        << dtype_name(GetParam()) << " on " << simd::isa_name(isa);
   }
 }
 

@@ -18,14 +18,7 @@ inline DevicePtr test_device(simd::Isa isa = simd::detect_isa(), int threads = 2
   return Device::cpu({.threads = threads, .isa = isa});
 }
 
-/// Every instruction set that this machine runs, poorest first.
-inline std::vector<simd::Isa> machine_isas() {
-  std::vector<simd::Isa> isas;
-  for (const simd::Isa isa : {simd::Isa::kPortable, simd::Isa::kAvx2, simd::Isa::kAvx512}) {
-    if (isa <= simd::detect_isa()) isas.push_back(isa);
-  }
-  return isas;
-}
+using simd::machine_isas;
 
 /// f32 normal values, a pure function of shape and seed.
 inline Tensor randn(const Shape& shape, uint64_t seed, const DevicePtr& device = test_device()) {

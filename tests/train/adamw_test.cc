@@ -51,15 +51,8 @@ struct Reference {
   }
 };
 
-std::vector<simd::Isa> isas() {
-  std::vector<simd::Isa> all = {simd::Isa::kPortable};
-  if (simd::detect_isa() >= simd::Isa::kAvx2) all.push_back(simd::Isa::kAvx2);
-  if (simd::detect_isa() >= simd::Isa::kAvx512) all.push_back(simd::Isa::kAvx512);
-  return all;
-}
-
 TEST(Adamw, FollowsTheFormulaOnEveryInstructionSet) {
-  for (const simd::Isa isa : isas()) {
+  for (const simd::Isa isa : simd::machine_isas()) {
     const DevicePtr device = Device::cpu({.threads = 2, .isa = isa});
     // Odd sizes leave a tail behind the vectors; the first tensor is split over the threads.
     const std::vector<float> a = random_values(40'003, 1);

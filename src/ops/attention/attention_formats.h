@@ -26,6 +26,9 @@ inline I32 load_codes(const int8_t* at) {
       _mm512_maskz_cvtepi8_epi32(0xFFFF, simd::CORRAL_ISA::load<__m128i>(at)));
 #elif defined(__AVX2__)
   return reinterpret_cast<I32>(_mm256_cvtepi8_epi32(_mm_loadu_si64(at)));
+#elif defined(__ARM_NEON)
+  const uint32x2_t four = vdup_n_u32(simd::CORRAL_ISA::load<uint32_t>(at));
+  return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(four))));
 #else
   I32 v{};
   for (int i = 0; i < kLanes; ++i) v[i] = at[i];
@@ -38,6 +41,9 @@ inline U32 load_bytes(const uint8_t* at) {
       _mm512_maskz_cvtepu8_epi32(0xFFFF, simd::CORRAL_ISA::load<__m128i>(at)));
 #elif defined(__AVX2__)
   return reinterpret_cast<U32>(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
+#elif defined(__ARM_NEON)
+  const uint32x2_t four = vdup_n_u32(simd::CORRAL_ISA::load<uint32_t>(at));
+  return vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(four))));
 #else
   U32 v{};
   for (int i = 0; i < kLanes; ++i) v[i] = at[i];

@@ -14,10 +14,10 @@ using simd::CORRAL_ISA::I32;
 using simd::CORRAL_ISA::kLanes;
 using simd::CORRAL_ISA::U32;
 
-/// Rows in a tile. Six rows by kScoreVectors vectors of keys fill the registers: 32 with AVX-512,
-/// else 16.
+/// Rows in a tile. Six rows by kTileVectors vectors of keys fill the registers: 32 with AVX-512 and
+/// NEON, else 16.
 inline constexpr int kRowTile = 6;
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__ARM_NEON)
 inline constexpr int kTileVectors = 4;
 #else
 inline constexpr int kTileVectors = 2;

@@ -88,5 +88,12 @@ extern const BlockKernels kBlocks;
 namespace avx512 {
 extern const BlockKernels kBlocks;
 }
+namespace dotprod {
+#if defined(__aarch64__)
+extern const BlockKernels kBlocks;
+#else
+using portable::kBlocks;
+#endif
+}  // namespace dotprod
 
 }  // namespace corral::ops

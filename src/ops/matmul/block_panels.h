@@ -13,7 +13,7 @@ constexpr int64_t kVectorColumns = 16;
 #if defined(__AVX512F__)
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = 6;
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) || defined(__ARM_NEON)
 constexpr size_t kTileVectors = 1;
 constexpr size_t kTileRows = 2;
 #else
@@ -70,6 +70,8 @@ inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
   put(1, _mm512_maskz_extracti32x4_epi32(0xF, all, 1));
   put(2, _mm512_maskz_extracti32x4_epi32(0xF, all, 2));
   put(3, _mm512_maskz_extracti32x4_epi32(0xF, all, 3));
+#elif defined(__ARM_NEON)
+  for (int64_t g = 0; g < 4; ++g) simd::CORRAL_ISA::store(to + g * stride, v.part[g]);
 #else
   std::byte lanes[4][16];
   store64(lanes, v);

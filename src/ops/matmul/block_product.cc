@@ -66,7 +66,8 @@ void check(const Product& p) {
 }
 
 const BlockKernels& kernels_of(const Device& device) {
-  return simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks, avx512::kBlocks);
+  return simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks, avx512::kBlocks,
+                      dotprod::kBlocks);
 }
 
 int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }

@@ -118,6 +118,14 @@ inline Floats halves_of_rows(RowsAt rows) {
   }
   all = _mm256_set_epi64x(bits[3], bits[2], bits[1], bits[0]);
   return transposed({{reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, all))}});
+#elif defined(__ARM_NEON)
+  return of_rows(rows, [](const std::byte* row) -> F4 {
+    const std::byte* at = row + kAt;
+    const uint16x4_t bits = {load_word<uint16_t>(at), load_word<uint16_t>(at + kStride),
+                             load_word<uint16_t>(at + 2 * kStride),
+                             load_word<uint16_t>(at + 3 * kStride)};
+    return vcvt_f32_f16(vreinterpret_f16_u16(bits));
+  });
 #else
   return of_rows(rows, [](const std::byte* row) {
     const std::byte* at = row + kAt;
@@ -194,6 +202,9 @@ inline Floats halves_of_words(U32x4 words) {
   const U8x16 halves = __builtin_shufflevector(x, x, o, o + 1, o + 4, o + 5, o + 8, o + 9, o + 12,
                                                o + 13, 0, 0, 0, 0, 0, 0, 0, 0);
   return same_lanes(reinterpret_cast<F4>(_mm_cvtph_ps(reinterpret_cast<__m128i>(halves))));
+#elif defined(__ARM_NEON)
+  const uint16x4_t bits = kHigh ? vshrn_n_u32(words, 16) : vmovn_u32(words);
+  return same_lanes(vcvt_f32_f16(vreinterpret_f16_u16(bits)));
 #else
   F4 x{};
   for (int j = 0; j < 4; ++j) {
@@ -242,6 +253,14 @@ inline Bytes piece_of_blocks(const Blocks& blocks) {
 inline Bytes spread_bits(uint64_t bits, uint8_t value) {
 #if defined(__AVX512BW__)
   return {{reinterpret_cast<U8>(_mm512_maskz_set1_epi8(bits, static_cast<char>(value)))}};
+#elif defined(__ARM_NEON)
+  const U8x16 own_bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  return each<Bytes>([&](int i) {
+    const uint64_t two = bits >> (16 * i);
+    const uint8x16_t both = vcombine_u8(vdup_n_u8(static_cast<uint8_t>(two)),
+                                        vdup_n_u8(static_cast<uint8_t>(two >> 8)));
+    return vtstq_u8(both, own_bit) & value;
+  });
 #else
   uint8_t bytes[64];
   for (int i = 0; i < 64; ++i) bytes[i] = (bits >> i) & 1 ? value : uint8_t{0};
@@ -261,6 +280,9 @@ inline Bytes looked_up(const uint8_t (&table)[16], const Bytes& x) {
   return each<Bytes>([&](int i) {
     return reinterpret_cast<U8>(_mm256_shuffle_epi8(all, reinterpret_cast<__m256i>(x.part[i])));
   });
+#elif defined(__ARM_NEON)
+  const uint8x16_t all = vld1q_u8(table);
+  return each<Bytes>([&](int i) { return vqtbl1q_u8(all, x.part[i]); });
 #else
   return each<Bytes>([&](int i) {
     U8 out{};

@@ -11,7 +11,7 @@
 
 // Functions whose calls are all inlined: between the small ones here a call costs as much as they
 // do. Without vectors it would be much code for little.
-#if defined(__AVX2__)
+#if defined(__AVX2__) || defined(__ARM_NEON)
 #define CORRAL_FLATTEN [[gnu::flatten]]
 #else
 #define CORRAL_FLATTEN
@@ -208,6 +208,21 @@ inline I32 dot4(I32 sum, U8 b, U8 a) {
   const __m256i pairs = _mm256_maddubs_epi16(left, right);
   return sum + reinterpret_cast<I32>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
+#elif defined(__ARM_NEON)
+inline constexpr int kWideOffset = 0;
+inline Bytes wide(const Bytes& b) { return b; }
+template <bool kWide>
+inline I32 dot4(I32 sum, U8 b, U8 a) {
+  const auto left = reinterpret_cast<int8x16_t>(b);
+  const auto right = reinterpret_cast<int8x16_t>(a);
+#if defined(__ARM_FEATURE_DOTPROD)
+  return vdotq_s32(sum, left, right);
+#else
+  // Two products stay within 2 * 128 * 127, which 16 bits hold.
+  const int16x8_t low = vmull_s8(vget_low_s8(left), vget_low_s8(right));
+  return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(left, right)));
+#endif
+}
 #else
 inline constexpr int kWideOffset = 0;
 inline Bytes wide(const Bytes& b) { return b; }
@@ -313,6 +328,8 @@ inline I4 lane_sums(const Ints& x) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   return reinterpret_cast<I4>(
       _mm512_maskz_extracti32x4_epi32(0xF, _mm512_maskz_permutexvar_epi32(0xFFFF, order, all), 0));
+#elif defined(__ARM_NEON)
+  return vpaddq_s32(vpaddq_s32(x.part[0], x.part[1]), vpaddq_s32(x.part[2], x.part[3]));
 #else
   I4 lane[4];
   store64(lane, x);
@@ -351,6 +368,13 @@ inline Floats transposed(const Floats& x) {
 inline Floats transposed(F4 a, F4 b, F4 c, F4 d) {
 #if defined(__AVX512F__)
   return transposed(of_lanes<F4, Floats>(a, b, c, d));
+#elif defined(__ARM_NEON)
+  const F4 ab_low = unpack_low_32(a, b);
+  const F4 ab_high = unpack_high_32(a, b);
+  const F4 cd_low = unpack_low_32(c, d);
+  const F4 cd_high = unpack_high_32(c, d);
+  return {{unpack_low_64(ab_low, cd_low), unpack_high_64(ab_low, cd_low),
+           unpack_low_64(ab_high, cd_high), unpack_high_64(ab_high, cd_high)}};
 #else
   const F4 ab_low = {a[0], b[0], a[1], b[1]};
   const F4 ab_high = {a[2], b[2], a[3], b[3]};
@@ -377,6 +401,12 @@ inline Floats floats_of(U8x16 bytes) {
   };
   const auto all = reinterpret_cast<__m128i>(bytes);
   return {{half(all), half(_mm_unpackhi_epi64(all, all))}};
+#elif defined(__ARM_NEON)
+  const auto all = reinterpret_cast<uint8x16_t>(bytes);
+  const uint16x8_t low = vmovl_u8(vget_low_u8(all));
+  const uint16x8_t high = vmovl_high_u8(all);
+  return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+           vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
 #else
   Floats to;
   for (int i = 0; i < 16; ++i) to.part[i / 4][i % 4] = static_cast<float>(bytes[i]);
@@ -393,6 +423,12 @@ inline Floats floats_of(I8x16 bytes) {
   };
   const auto all = reinterpret_cast<__m128i>(bytes);
   return {{half(all), half(_mm_unpackhi_epi64(all, all))}};
+#elif defined(__ARM_NEON)
+  const auto all = reinterpret_cast<int8x16_t>(bytes);
+  const int16x8_t low = vmovl_s8(vget_low_s8(all));
+  const int16x8_t high = vmovl_high_s8(all);
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
 #else
   Floats to;
   for (int i = 0; i < 16; ++i) to.part[i / 4][i % 4] = static_cast<float>(bytes[i]);
@@ -423,6 +459,8 @@ inline Ints lane_starts(const int32_t* x) {
   const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
   const __m512i all = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
   return {{reinterpret_cast<I32>(_mm512_maskz_permutexvar_epi32(0x1111, order, all))}};
+#elif defined(__ARM_NEON)
+  return {{I4{x[0], 0, 0, 0}, I4{x[1], 0, 0, 0}, I4{x[2], 0, 0, 0}, I4{x[3], 0, 0, 0}}};
 #else
   const int32_t all[16] = {x[0], 0, 0, 0, x[1], 0, 0, 0, x[2], 0, 0, 0, x[3], 0, 0, 0};
   return load64<Ints>(all);
@@ -460,6 +498,8 @@ inline F4 fma4(F4 a, F4 b, F4 c) {
 #if defined(__FMA__)
   return reinterpret_cast<F4>(_mm_fmadd_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b),
                                            reinterpret_cast<__m128>(c)));
+#elif defined(__ARM_NEON)
+  return simd::CORRAL_ISA::fma(a, b, c);
 #else
   return a * b + c;
 #endif

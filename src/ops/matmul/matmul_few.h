@@ -11,7 +11,7 @@ namespace corral::ops::CORRAL_ISA {
 
 // A transposed block of B and a sum for every row fill the registers, or sums for all rows and some
 // vectors of columns.
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__ARM_NEON)
 inline constexpr int kFewRows = 8;
 inline constexpr int kFewSums = 16;
 #else

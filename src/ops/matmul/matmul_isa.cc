@@ -15,9 +15,9 @@ using simd::CORRAL_ISA::max;
 using simd::CORRAL_ISA::min;
 using simd::CORRAL_ISA::store;
 
-// Accumulators, a vector row of B and a broadcast of A fill the vector registers: 32 with AVX-512,
-// else 16.
-#if defined(__AVX512F__)
+// Accumulators, a vector row of B and a broadcast of A fill the vector registers: 32 with AVX-512
+// and NEON, else 16.
+#if defined(__AVX512F__) || defined(__ARM_NEON)
 constexpr int kTileRows = 12;
 #elif defined(__AVX2__)
 constexpr int kTileRows = 6;
