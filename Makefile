@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
-        coverage clean test-web test-clients
+        coverage clean test-web test-clients test-arm
 
 help: ## show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -24,7 +24,7 @@ setup: ## install the Debian packages that building and testing need, if any is 
 	@tools/setup.sh build
 
 setup-check: ## install those for format, tidy, asan, tsan, fuzz and coverage too
-	@tools/setup.sh
+	@tools/setup.sh build check
 
 configure: setup
 	@cmake --preset release -DCORRAL_WERROR=$(WERROR) >/dev/null
@@ -39,6 +39,10 @@ run: build ## chat with the model in models/; without a terminal, let it write o
 test: configure ## build everything and run the tests; FILTER=REGEX selects
 	@cmake --build $(BUILD) -j $(JOBS)
 	@python3 tools/run_tests.py $(BUILD) -j $(JOBS) -R '$(FILTER)'
+
+test-arm: ## test the kernels for 64-bit ARM: Debian's cross compiler, run in qemu
+	@tools/setup.sh build arm || echo 'test-arm: goes on with what there is'
+	@tools/test_arm.sh $(JOBS) '$(FILTER)'
 
 test-web: build ## test the chat page: its modules with node, the whole in Debian's chromium
 	@[ ! -x "$$(command -v npm)" ] || [ -d tests/web/node_modules ] || \
