@@ -155,5 +155,48 @@ TEST(Sharded, AnIndexMustTellTheTruth) {
   }
 }
 
+// Opens and reads the folder, which gives tensors or one line that names it.
+bool is_refused(const fs::path& folder) {
+  try {
+    read_all(*open_sharded(folder), test_device());
+    return false;
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr(folder.string()));
+    return true;
+  }
+}
+
+TEST(Sharded, AnIndexDamagedAnywhereGivesAnErrorOrTheModel) {
+  const TempDir dir;
+  write_sharded(dir.path(), model(1), 1200);
+  const auto index = dir.path() / kSafetensorsIndexName;
+  const std::string good = read_file(index);
+  const size_t end = good.find_last_of('}');
+  for (size_t size = 0; size <= end; ++size) {
+    write_plain(index, good.substr(0, size));
+    EXPECT_TRUE(is_refused(dir.path())) << size;
+  }
+  int refused = 0;
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (at % 8)));
+    write_plain(index, bad);
+    refused += is_refused(dir.path());
+  }
+  EXPECT_GT(refused, 100);
+}
+
+TEST(Sharded, AShardCutAnywhereIsNamed) {
+  const TempDir dir;
+  write_sharded(dir.path(), model(1), 1200);
+  const auto shard = dir.path() / "model-00002-of-00003.safetensors";
+  const std::string good = read_file(shard);
+  for (size_t size = 0; size < good.size(); ++size) {
+    write_plain(shard, good.substr(0, size));
+    message_of<CorruptFile>(shard.string(), [&] { open_sharded(dir.path()); });
+  }
+}
+
 }  // namespace
 }  // namespace corral::io
