@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -11,6 +12,7 @@
 #include "model/layer_spec.h"
 #include "model/presets.h"
 #include "model/quantize.h"
+#include "model/vision/vision_weights.h"
 #include "model/weights.h"
 
 namespace corral::cli {
@@ -31,7 +33,20 @@ struct Subject {
   std::string name;
   std::string format;
   model::Config config;
+  std::optional<model::VisionConfig> vision;
   std::map<std::string, int64_t> bytes_by_type;
+
+  int64_t tower() const { return vision ? model::count_vision_parameters(*vision) : 0; }
+  // All parameters; of text, a token uses only the active ones, and none of the tower's.
+  model::ParameterCount parameters() const {
+    model::ParameterCount count = model::count_parameters(config);
+    count.total += tower();
+    return count;
+  }
+  // In memory, the experts coded so and the rest, with the tower, in bf16.
+  int64_t memory_bytes(model::ExpertCoding coding) const {
+    return model::coded_bytes(config, coding) + bytes_of(DType::kBF16, tower());
+  }
 };
 
 bool is_preset(const std::string& name) {
@@ -43,12 +58,14 @@ bool is_preset(const std::string& name) {
 Subject inspect(const std::string& argument) {
   std::error_code error;
   if (!std::filesystem::exists(argument, error) && is_preset(argument)) {
-    return {argument, "preset", model::find_preset(argument).config, {}};
+    const model::Preset preset = model::find_preset(argument);
+    return {argument, "preset", preset.config, preset.vision, {}};
   }
   CpuOptions one_thread;
   one_thread.threads = 1;
   const auto loaded = model::load_model(resolve_model(argument), Device::cpu(one_thread));
-  Subject subject{loaded.name, loaded.format, loaded.model.config(), {}};
+  Subject subject{loaded.name, loaded.format, loaded.model.config(), {}, {}};
+  if (loaded.vision) subject.vision = loaded.vision->config();
   for (const auto& tensor : loaded.source->tensors()) {
     if (tensor.size_bytes > 0) subject.bytes_by_type[tensor.type_name] += tensor.size_bytes;
   }
@@ -92,15 +109,16 @@ std::string layer_kinds(const model::Config& config) {
 }
 
 OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
-  const auto count = model::count_parameters(subject.config);
+  const auto count = subject.parameters();
   OrderedJson json;
   json["name"] = subject.name;
   json["format"] = subject.format;
-  json["parameters"] = {{"total", count.total}, {"active", count.active}};
+  json["parameters"] = {
+      {"total", count.total}, {"active", count.active}, {"image_tower", subject.tower()}};
   json["bytes_by_type"] = subject.bytes_by_type;
-  json["memory_bytes"] = {{"bf16", model::coded_bytes(subject.config, model::ExpertCoding::kNone)},
-                          {"fp8", model::coded_bytes(subject.config, model::ExpertCoding::kFp8)},
-                          {"int4", model::coded_bytes(subject.config, model::ExpertCoding::kInt4)}};
+  json["memory_bytes"] = {{"bf16", subject.memory_bytes(model::ExpertCoding::kNone)},
+                          {"fp8", subject.memory_bytes(model::ExpertCoding::kFp8)},
+                          {"int4", subject.memory_bytes(model::ExpertCoding::kInt4)}};
   for (const int64_t context : options.contexts) {
     OrderedJson bytes = {{"context", context}};
     for (const DType type : kKvTypes) {
@@ -114,10 +132,11 @@ OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
 
 void print(std::ostream& out, const Subject& subject, const InfoOptions& options) {
   const model::Config& c = subject.config;
-  const auto count = model::count_parameters(c);
+  const auto count = subject.parameters();
   out << subject.name << " (" << subject.format << ")\n"
       << "parameters         " << billions(count.total) << " total, " << billions(count.active)
-      << " active\n"
+      << " active" << (subject.vision ? str(", ", billions(subject.tower()), " image tower") : "")
+      << '\n'
       << "hidden_size        " << c.hidden_size << ", " << c.num_hidden_layers
       << " layers, vocabulary " << c.vocab_size << '\n'
       << "attention          " << c.num_attention_heads << " query and " << c.num_key_value_heads
@@ -133,7 +152,7 @@ void print(std::ostream& out, const Subject& subject, const InfoOptions& options
   }
   if (!c.moe_layers.empty()) {
     const auto bytes = [&](model::ExpertCoding coding) {
-      return gibibytes(model::coded_bytes(c, coding));
+      return gibibytes(subject.memory_bytes(coding));
     };
     out << "weights in memory  " << bytes(model::ExpertCoding::kNone) << " in bf16, "
         << bytes(model::ExpertCoding::kFp8) << " with --quantize fp8, "

@@ -41,6 +41,17 @@ Config behemoth() {
   return c;
 }
 
+// The image tower that Scout and Maverick share; Meta said nothing of Behemoth's.
+VisionConfig tower(const Config& text) {
+  VisionConfig c;
+  c.hidden_size = 1408;
+  c.image_size = 336;
+  c.vision_output_dim = 4096;
+  c.text_hidden_size = text.hidden_size;
+  c.check();
+  return c;
+}
+
 // The miniatures keep every ratio of their originals (hidden size 160 s, expert width 1.6 and dense
 // width 3.2 times it, five query heads a key-value head, every fourth layer global), with chunks
 // and vocabulary short enough to be seen in training on a small machine.
@@ -88,13 +99,14 @@ Config tiny() {
 
 std::vector<Preset> presets() {
   std::vector<Preset> all = {
-      {"scout", "Llama 4 Scout, 17B active of 109B, 16 experts", scout()},
-      {"maverick", "Llama 4 Maverick, 17B active of 400B, 128 experts", maverick()},
-      {"behemoth", "288B active of about 2T, 16 experts; dimensions are ours", behemoth()},
-      {"scout-mini", "Scout's proportions at hidden size 160", mini(160, 8)},
-      {"maverick-mini", "Maverick's proportions at hidden size 160", maverick_mini()},
-      {"behemoth-mini", "the teacher of the miniatures, hidden size 320", mini(320, 8)},
-      {"tiny", "for tests: hidden size 80, four layers", tiny()},
+      {"scout", "Llama 4 Scout, 17B active of 109B, 16 experts", scout(), tower(scout())},
+      {"maverick", "Llama 4 Maverick, 17B active of 400B, 128 experts", maverick(),
+       tower(maverick())},
+      {"behemoth", "288B active of about 2T, 16 experts; dimensions are ours", behemoth(), {}},
+      {"scout-mini", "Scout's proportions at hidden size 160", mini(160, 8), {}},
+      {"maverick-mini", "Maverick's proportions at hidden size 160", maverick_mini(), {}},
+      {"behemoth-mini", "the teacher of the miniatures, hidden size 320", mini(320, 8), {}},
+      {"tiny", "for tests: hidden size 80, four layers", tiny(), {}},
   };
   for (Preset& preset : all) preset.config.normalise();
   return all;

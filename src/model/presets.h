@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/config.h"
+#include "model/vision/vision_config.h"
 
 namespace corral::model {
 
@@ -12,7 +14,8 @@ namespace corral::model {
 struct Preset {
   std::string name;
   std::string summary;
-  Config config;
+  Config config;                       // of the text model
+  std::optional<VisionConfig> vision;  // of the image tower, where the original has one
 };
 
 /// scout, maverick, behemoth and their miniatures.

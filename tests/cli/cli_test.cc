@@ -59,9 +59,10 @@ TEST(Cli, FailsWithStatusOneWhenAFileIsDamaged) {
 }
 
 TEST(InfoCommand, KnowsTheFamilyByArithmetic) {
-  EXPECT_THAT(corral({"info", "scout"}).out, HasSubstr("107.77B total, 17.17B active"));
+  EXPECT_THAT(corral({"info", "scout"}).out,
+              HasSubstr("108.64B total, 17.17B active, 871.93M image tower"));
   const Json json = Json::parse(corral({"info", "maverick", "--json", "--context", "1000"}).out);
-  EXPECT_NEAR(json["parameters"]["total"].get<double>(), 400.71e9, 0.01e9);
+  EXPECT_NEAR(json["parameters"]["total"].get<double>(), 401.58e9, 0.01e9);
   EXPECT_EQ(json["kv_cache"][0]["context"], 1000);
   EXPECT_EQ(json["config"]["model_type"], "llama4_text");
 }

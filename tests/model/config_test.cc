@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "model/layer_spec.h"
 #include "model/presets.h"
+#include "model/vision/vision_weights.h"
 #include "model/weights.h"
 #include "support/paths.h"
 
@@ -161,6 +162,23 @@ TEST(ParameterCount, OfTheFamilyIsWhatMetaPublished) {
   const auto behemoth = count_parameters(find_preset("behemoth").config);
   EXPECT_NEAR(static_cast<double>(behemoth.total) / 1e12, 2.0, 0.05);
   EXPECT_NEAR(static_cast<double>(behemoth.active) / 1e9, 288, 0.5);
+}
+
+// Published: 109 and 400 billion with the tower (their files hold 108.6 and 401.6).
+TEST(ParameterCount, OfTheImageTowerIsTheSameInScoutAndMaverick) {
+  for (const char* name : {"scout", "maverick"}) {
+    const Preset preset = find_preset(name);
+    ASSERT_TRUE(preset.vision) << name;
+    // 34 layers of 4 D^2 + 2 D F + 9 D + F, the patches, the class token, 577 positions, two norms;
+    // adapter and projector.
+    constexpr int64_t D = 1408;
+    constexpr int64_t F = 5632;
+    constexpr int64_t kLayer = 4 * D * D + 2 * D * F + 9 * D + F;
+    EXPECT_EQ(count_vision_parameters(*preset.vision),
+              34 * kLayer + 588 * D + D + 577 * D + 4 * D + 4096 * F + 4096 * 4096 + 5120 * 4096)
+        << name;
+  }
+  EXPECT_FALSE(find_preset("scout-mini").vision);
 }
 
 TEST(ParameterCount, OfTheMiniaturesIsThatOfTheirTable) {
