@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/file.h"
+#include "base/streamed_file.h"
 #include "io/gguf_metadata.h"
 #include "io/tensor_stream.h"
 #include "tensor/tensor.h"
@@ -38,7 +38,7 @@ class GgufWriter {
   std::filesystem::path path_;
   GgufMetadata metadata_;
   TensorStream stream_;
-  AtomicFile file_;
+  StreamedFile file_;
   bool header_written_ = false;
 };
 

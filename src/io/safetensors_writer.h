@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/streamed_file.h"
 #include "io/tensor_stream.h"
 #include "tensor/tensor.h"
 
@@ -49,7 +49,7 @@ class SafetensorsWriter {
   std::filesystem::path path_;
   SafetensorsMetadata metadata_;
   TensorStream stream_;
-  AtomicFile file_;
+  StreamedFile file_;
   bool header_written_ = false;
 };
 

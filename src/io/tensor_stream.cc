@@ -46,7 +46,7 @@ void TensorStream::check_part(const TensorSlot& slot, const Tensor& part) const 
   }
 }
 
-void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part,
+void TensorStream::write_data(StreamedFile& file, const TensorSlot& slot, const Tensor& part,
                               std::span<const float> importance) {
   const auto* bytes = part.data<std::byte>();
   if (part.dtype() == slot.dtype) {
@@ -73,7 +73,7 @@ void TensorStream::write_data(AtomicFile& file, const TensorSlot& slot, const Te
   }
 }
 
-bool TensorStream::append(AtomicFile& file, std::string_view name, const Tensor& part,
+bool TensorStream::append(StreamedFile& file, std::string_view name, const Tensor& part,
                           std::span<const float> importance) {
   if (next_ == slots_.size() || slots_[next_].name != name) {
     throw Error(str(what_, ": got data of tensor ", show_name(name), ", due was ",

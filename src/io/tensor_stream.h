@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/streamed_file.h"
 #include "tensor/tensor.h"
 
 namespace corral::io {
@@ -40,7 +40,7 @@ class TensorStream {
   /// when the tensor is complete. Throws Error when it is not this tensor's turn, ShapeError when
   /// the shape is not the declared one.
   /// importance: as convert_elements() takes it.
-  bool append(AtomicFile& file, std::string_view name, const Tensor& part,
+  bool append(StreamedFile& file, std::string_view name, const Tensor& part,
               std::span<const float> importance = {});
   bool begun() const { return next_ > 0 || rows_done_ > 0; }
   /// Throws Error naming the first tensor whose data is not complete.
@@ -51,7 +51,7 @@ class TensorStream {
 
  private:
   void check_part(const TensorSlot& slot, const Tensor& part) const;
-  void write_data(AtomicFile& file, const TensorSlot& slot, const Tensor& part,
+  void write_data(StreamedFile& file, const TensorSlot& slot, const Tensor& part,
                   std::span<const float> importance);
 
   std::string what_;
