@@ -15,15 +15,16 @@ using simd::CORRAL_ISA::max;
 using simd::CORRAL_ISA::min;
 using simd::CORRAL_ISA::store;
 
-// Accumulators, a vector row of B and a broadcast of A fill the vector registers: 32 with AVX-512
-// and NEON, else 16.
-#if defined(__AVX512F__) || defined(__ARM_NEON)
+// Accumulators, a vector row of B and a broadcast of A fill the vector registers: 32 with AVX-512,
+// else 16.
+#if defined(__AVX512F__)
 constexpr int kTileRows = 12;
 #elif defined(__AVX2__)
 constexpr int kTileRows = 6;
 #else
 constexpr int kTileRows = 4;
 #endif
+static_assert(kTileRows <= kLanes);  // pack_strips() stores a vector of rows at a time
 constexpr int kTileVectors = 2;
 constexpr int64_t kPanelColumns = kTileVectors * kLanes;
 
