@@ -16,9 +16,11 @@ namespace {
 
 // Rows of A for which B is read as it lies; more pay for unpacking it into panels.
 constexpr int64_t kFewRows = 8;
-// Rows of B of a piece: a panel, or more where B is read as it lies, since a thread reads ahead
-// into what follows its piece; still many pieces a thread for an even load.
+// Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
+// waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
+// for an even load.
 constexpr int64_t kPieceColumns = 32;
+constexpr int64_t kPieceBytes = int64_t{1} << 18;
 constexpr int64_t kPiecesOfThread = 16;
 // Multiply-adds, and values of A, below which a second thread costs more than it saves.
 constexpr int64_t kSerialWork = 1 << 16;
@@ -163,7 +165,11 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
                .first = pieces};
     if (job.few_rows()) {
       const int64_t panels = parts(job.n(), kPieceColumns);
-      job.piece_columns *= parts(panels, device.threads().size() * kPiecesOfThread);
+      const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
+      const int64_t threads = device.threads().size();
+      const int64_t each =
+          std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
+      job.piece_columns *= parts(panels, threads * each);
     }
     pieces += job.pieces();
     jobs.push_back(job);
