@@ -1,6 +1,7 @@
 # Everything here comes from Debian packages: tools/packages.txt is the one list of them.
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
+<<<<<<< ours
 if(NOT CORRAL_KERNELS_ONLY)
   find_package(PkgConfig REQUIRED)
   find_package(CLI11 REQUIRED)
@@ -19,6 +20,22 @@ if(CMAKE_CROSSCOMPILING)
   # Debian's library is for this machine; its sources are for any.
   add_subdirectory(/usr/src/googletest ${PROJECT_BINARY_DIR}/googletest EXCLUDE_FROM_ALL)
 elseif(CORRAL_TESTS)
+=======
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(ssl REQUIRED IMPORTED_TARGET libssl)
+pkg_check_modules(ssl REQUIRED IMPORTED_TARGET libssl)
+pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(ffmpeg REQUIRED IMPORTED_TARGET libavformat libavcodec libswscale libavutil)
+pkg_check_modules(turbojpeg REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(webpdemux REQUIRED IMPORTED_TARGET libwebpdemux)
+if(CORRAL_TESTS)
+>>>>>>> theirs
   find_package(GTest REQUIRED)
 endif()
 if(CORRAL_TESTS)

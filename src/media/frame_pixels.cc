@@ -143,4 +143,13 @@ Image pixels_of_webp_frame(const AVFrame& frame) {
   return image;
 }
 
+Image pixels_of_rgba(const uint8_t* rgba, int64_t width, int64_t height) {
+  Image image{width, height, {}};
+  image.rgb.reserve(static_cast<size_t>(width * height * 3));
+  for (const uint8_t* end = rgba + width * height * 4; rgba != end; rgba += 4) {
+    for (int c = 0; c < 3; ++c) image.rgb.push_back(on_white(rgba[c], rgba[3]));
+  }
+  return image;
+}
+
 }  // namespace corral::media

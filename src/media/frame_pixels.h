@@ -17,4 +17,7 @@ Image pixels_of_frame(const AVFrame& frame, bool alpha_shows, const std::string&
 /// Source: libwebp, dsp/upsampling.c and dsp/yuv.h.
 Image pixels_of_webp_frame(const AVFrame& frame);
 
+/// Red, green, blue and alpha of a byte each, row after row, on white.
+Image pixels_of_rgba(const uint8_t* rgba, int64_t width, int64_t height);
+
 }  // namespace corral::media

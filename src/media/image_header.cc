@@ -90,9 +90,7 @@ ImageHeader webp_header(const ByteView& file) {
   }
   const int64_t data = picture + 8;
   if (file.starts_with(picture, "VP8X")) {
-    if ((file.u8(data) & kAnimated) != 0) {
-      throw NotSupported(str(file.name(), ": an animated WebP; save its first frame as a still"));
-    }
+    header.animated = (file.u8(data) & kAnimated) != 0;
     header.width = file.u24le(data + 4) + 1;
     header.height = file.u24le(data + 7) + 1;
   } else if (file.starts_with(picture, "VP8L")) {

@@ -21,6 +21,7 @@ struct ImageHeader {
   int64_t height = 0;
   int orientation = 1;      // as EXIF notes it
   int64_t components = 3;   // of a JPEG
+  bool animated = false;    // of a WebP
   bool alpha_shows = true;  // false: the reference drops what transparency there is (PNG)
 };
 

@@ -1,8 +1,12 @@
 #include "media/video.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "media/image_header.h"
+#include "media/orientation.h"
 #include "media/video_file.h"
+#include "media/webp_animation.h"
 
 namespace corral::media {
 namespace {
@@ -40,6 +44,9 @@ std::vector<double> moments(double duration, const VideoOptions& options,
   return moments;
 }
 
+// The time stamps of a file are rounded, ours are not.
+constexpr double kSlack = 1e-3;
+
 /// The frame shown at moments that only grow.
 class Player {
  public:
@@ -47,8 +54,6 @@ class Player {
 
   /// Null when the video has no frame at all.
   const VideoFile::Frame& at(double seconds) {
-    // The time stamps of a file are rounded, ours are not.
-    constexpr double kSlack = 1e-3;
     if (file_.worth_a_jump(next_.pixels ? next_.seconds : seconds, seconds)) {
       file_.jump(seconds);
       auto after = file_.next();
@@ -67,11 +72,37 @@ class Player {
   VideoFile::Frame next_;
 };
 
+/// The same of an animated WebP, which says when its frames are shown and cannot jump.
+std::vector<VideoFrame> sample_animation(std::span<const std::byte> file, const std::string& name,
+                                         const VideoOptions& options, const VideoLimits& limits) {
+  const ImageHeader header = read_image_header(file, name);
+  check_limits(header, static_cast<int64_t>(file.size()), name,
+               {.max_pixels = limits.max_pixels, .max_side = limits.max_side});
+  WebpAnimation animation(file, name);
+  const int64_t most = std::min(
+      limits.max_decoded, limits.max_animated_pixels / animation.width() / animation.height());
+  if (animation.frames() > most) {
+    throw NotSupported(str(name, ": ", animation.frames(), " frames of ", animation.width(), "x",
+                           animation.height(), " pixels, there may be ", most));
+  }
+  std::vector<VideoFrame> frames;
+  int64_t last = -1;
+  for (const double seconds : moments(animation.duration_seconds(), options, limits)) {
+    const int64_t frame = animation.frame_at(seconds + kSlack);
+    if (frame == last) continue;
+    last = frame;
+    frames.push_back(
+        {animation.begin_seconds(frame), oriented(animation.picture(frame), header.orientation)});
+  }
+  return frames;
+}
+
 }  // namespace
 
 std::vector<VideoFrame> sample_video(std::span<const std::byte> file, const std::string& name,
                                      const VideoOptions& options, const VideoLimits& limits) {
   check(options, limits);
+  if (is_animated_webp(file)) return sample_animation(file, name, options, limits);
   VideoFile video(file, name, limits, options.threads);
   double duration = video.duration_seconds();
   if (duration == 0) duration = VideoFile(file, name, limits, 1).find_last_seconds();

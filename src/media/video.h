@@ -32,14 +32,16 @@ struct VideoLimits {
   int64_t max_frames = 256;          // taken
   int64_t max_decoded = 400'000;     // decoded on the way to those that are taken
   int64_t max_packets = 20'000'000;  // read
+  // Of an animated WebP in all its frames: some 8,000 of 1920 x 1080.
+  int64_t max_animated_pixels = int64_t{1} << 34;
 };
 
 /// Takes pictures out of a video held in memory (a mapped file: only what is needed is touched).
-/// Reads MP4/MOV, Matroska/WebM, AVI, FLV, MPEG-TS and -PS, Ogg, ASF/WMV, IVF, GIF and raw
-/// H.264/H.265 with H.264, H.265, AV1, VP8, VP9, MPEG-1/2/4, H.263, Theora, VC-1, WMV, ProRes,
-/// MJPEG and GIF; sound is ignored. Jumps to the key frame before each picture, so a long video
-/// costs no more than a few groups of pictures. Pictures are turned upright when the file says
-/// how the camera was held, and stretched when pixels are not square. A frame that serves two
+/// Reads MP4/MOV, Matroska/WebM, AVI, FLV, MPEG-TS and -PS, Ogg, ASF/WMV, IVF, GIF, animated WebP
+/// and raw H.264/H.265 with H.264, H.265, AV1, VP8, VP9, MPEG-1/2/4, H.263, Theora, VC-1, WMV,
+/// ProRes, MJPEG and GIF; sound is ignored. Jumps to the key frame before each picture, so a long
+/// video costs no more than a few groups of pictures. Pictures are turned upright when the file
+/// says how the camera was held, and stretched when pixels are not square. A frame that serves two
 /// moments is returned once, so a short video gives fewer; never none. `name` stands in messages.
 ///
 /// Throws CorruptFile when there is no frame in it, NotSupported for other formats and for what is

@@ -101,5 +101,14 @@ TEST(DecodeImage, TakesTheFirstFrameOfAGif) {
   EXPECT_NEAR(image.rgb[0], 30, 4);
 }
 
+TEST(DecodeImage, TakesTheFirstFrameOfAnAnimatedWebp) {
+  EXPECT_EQ(decode(file("seconds.webp")).rgb, decode(file("seconds.gif")).rgb);
+  const Image image = decode(file("layers.webp"));
+  EXPECT_EQ(image.width, 8);
+  EXPECT_EQ(image.height, 6);
+  for (size_t i = 0; i < image.rgb.size(); ++i) ASSERT_EQ(image.rgb[i], i % 3 == 0 ? 200 : 0);
+  EXPECT_THROW(decode(file("layers.webp").substr(0, 150)), CorruptFile);
+}
+
 }  // namespace
 }  // namespace corral::media

@@ -69,6 +69,68 @@ TEST(SampleVideo, GivesEachFrameOnceWhenThereAreFew) {
   EXPECT_LT(grey_at(frames[1].image, 8, 6), grey_at(frames[2].image, 8, 6));
 }
 
+TEST(SampleVideo, TakesAnimatedWebpsLikeGifs) {
+  const auto frames = sample(video("seconds.webp"), {.frames = 50});
+  const auto same = sample(video("seconds.gif"), {.frames = 50});
+  ASSERT_EQ(frames.size(), 3);
+  for (size_t i = 0; i < frames.size(); ++i) {
+    EXPECT_EQ(frames[i].seconds, static_cast<double>(i));
+    EXPECT_EQ(frames[i].image.rgb, same[i].image.rgb);
+  }
+  const auto last = sample(video("seconds.webp"), {.frames_per_second = 0.5});
+  ASSERT_EQ(last.size(), 2);
+  EXPECT_EQ(last[1].seconds, 2);
+  VideoLimits limits;
+  limits.max_animated_pixels = 3 * 16 * 12 - 1;
+  EXPECT_THAT(message_of<NotSupported>([&] { sample(video("seconds.webp"), {}, limits); }),
+              testing::HasSubstr("3 frames of 16x12 pixels, there may be 2"));
+  limits.max_pixels = 16 * 12 - 1;
+  EXPECT_THAT(message_of<NotSupported>([&] { sample(video("seconds.webp"), {}, limits); }),
+              testing::HasSubstr("16x12 pixels"));
+}
+
+// layers.webp: 8x6 of red 200; half transparent green 200 of 4x4 blended at (2, 2), whose place is
+// cleared afterwards; blue 200 of 2x2 at (0, 0) without a duration; 2x2 of nothing at (6, 4) that
+// replaces what is there.
+TEST(SampleVideo, PutsTheLayersOfAnAnimatedWebpTogether) {
+  const auto frames = sample(video("layers.webp"), {.frames = 200});
+  ASSERT_EQ(frames.size(), 4);
+  const auto at = [&](size_t frame, int64_t x, int64_t y) {
+    const Image& image = frames[frame].image;
+    const auto first = static_cast<size_t>((y * image.width + x) * 3);
+    return std::vector<int>(image.rgb.begin() + static_cast<ptrdiff_t>(first),
+                            image.rgb.begin() + static_cast<ptrdiff_t>(first + 3));
+  };
+  using Pixel = std::vector<int>;
+  const Pixel red = {200, 0, 0};
+  const Pixel white = {255, 255, 255};
+  EXPECT_EQ(frames[1].seconds, 0.5);
+  EXPECT_EQ(frames[2].seconds, 0.75);
+  EXPECT_EQ(frames[3].seconds, 0.85);
+  EXPECT_EQ(at(0, 3, 3), red);
+  EXPECT_THAT(at(1, 3, 3),
+              testing::ElementsAre(testing::AllOf(testing::Ge(98), testing::Le(101)),
+                                   testing::AllOf(testing::Ge(99), testing::Le(101)), 0));
+  EXPECT_EQ(at(1, 1, 1), red);
+  EXPECT_EQ(at(2, 3, 3), white);
+  EXPECT_EQ(at(2, 0, 0), (Pixel{0, 0, 200}));
+  EXPECT_EQ(at(2, 7, 5), red);
+  EXPECT_EQ(at(3, 7, 5), white);
+  EXPECT_EQ(at(3, 0, 0), (Pixel{0, 0, 200}));
+}
+
+TEST(SampleVideo, RefusesAnAnimatedWebpThatIsCut) {
+  const std::string whole = video("layers.webp");
+  for (size_t size = 0; size < whole.size(); ++size) {
+    try {
+      sample(whole.substr(0, size), {.frames = 4});
+      ADD_FAILURE() << size;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::StartsWith("picture: "));
+    }
+  }
+}
+
 TEST(SampleVideo, TurnsWhatTheCameraTurned) {
   const auto upright = sample(video("seconds.mp4"), {.frames = 1});
   const auto turned = sample(video("turned.mp4"), {.frames = 1});
