@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
-        coverage clean test-web test-clients test-arm
+        coverage clean test-web test-clients test-arm soak
 
 help: ## show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -54,6 +54,9 @@ test-clients: configure ## fetch the clients that people use from npm and run th
 	@npm ci --prefix tests/clients --silent
 	@cmake --build $(BUILD) -j $(JOBS) --target corral_serve_test
 	@$(BUILD)/corral_serve_test --gtest_filter='Clients.*'
+
+soak: build ## load the server and break things for SECONDS (default 180): streams, faults, leaks
+	@python3 tests/serve/soak.py $(BUILD)/corral $(MODEL) --seconds $(or $(SECONDS),180)
 
 bench: configure ## measure every kernel beside the machine's ceilings: tables and a roofline
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -27,6 +27,8 @@ struct ServeOptions {
   double response_mib = 64;
   std::string image_folder;
   std::string api_key_file;
+  std::string slot_save_path;
+  double slot_save_gib = 16;
   double read_timeout_s = 30;
   double write_timeout_s = 30;
   double drain_s = 30;
@@ -50,6 +52,11 @@ serve::ServerOptions ServeOptions::server_options(Io& io) const {
   result.media.max_file_bytes = static_cast<int64_t>(max_image_mib * kMiB);
   result.media.max_pixels = static_cast<int64_t>(max_image_mpixels * 1e6);
   result.media.folder = image_folder;
+  result.sessions.folder = slot_save_path;
+  result.sessions.max_bytes = static_cast<int64_t>(slot_save_gib * 1024 * kMiB);
+  result.trouble = [&io](const std::string& message) {
+    io.err << str("corral: ", message, "\n") << std::flush;
+  };
   if (!quiet) {
     result.log = [&io](const std::string& line) { io.err << line << '\n' << std::flush; };
   }
@@ -88,6 +95,12 @@ void add_network(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--response-mib", options.response_mib,
                   "memory for responses that later ones go on from, in MiB")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command.add_option("--slot-save-path", options.slot_save_path,
+                     "folder in which clients may save sessions (POST /slots/ID?action=save)");
+  command
+      .add_option("--slot-save-gib", options.slot_save_gib, "most that saved sessions take, in GiB")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   command.add_option("--read-timeout", options.read_timeout_s, "seconds to send a request in")

@@ -34,6 +34,8 @@ serve::Service::Parts open_model(const ServedModel& served, const DevicePtr& dev
   options.kv_types = served.kv_types.types();
   options.kv_bytes = static_cast<int64_t>(served.kv_gib * 1024 * kMiB);
   options.prefix_cache = !served.no_prefix_cache;
+  options.kv_disk = served.kv_disk;
+  options.kv_disk_bytes = static_cast<int64_t>(served.kv_disk_gib * 1024 * kMiB);
   serve::Service::Parts parts;
   parts.tokenizer = loaded->need_tokenizer();
   if (loaded->vision != nullptr) {
@@ -57,6 +59,11 @@ void ServedModel::add_to(CLI::App& command) {
   add_quantize(command, quantize);
   kv_types.add_to(command);
   command.add_option("--kv-gib", kv_gib, "memory for keys and values, in GiB")
+      ->check(CLI::Range(0.0001, 1e6))
+      ->capture_default_str();
+  command.add_option("--kv-disk", kv_disk,
+                     "folder for keys and values of beginnings that memory does not hold");
+  command.add_option("--kv-disk-gib", kv_disk_gib, "most that they take there, in GiB")
       ->check(CLI::Range(0.0001, 1e6))
       ->capture_default_str();
   command.add_option("--image-cache-mib", image_cache_mib, "memory for pictures seen, in MiB")

@@ -21,6 +21,8 @@ struct ServedModel {
   std::string quantize;
   KvTypeOptions kv_types;
   double kv_gib = 1;
+  std::string kv_disk;
+  double kv_disk_gib = 16;
   double image_cache_mib = 256;
   bool no_prefix_cache = false;
   bool preload = false;

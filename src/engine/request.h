@@ -37,6 +37,8 @@ struct PromptResult {
 struct Outcome {
   int64_t answer_tokens = 0;  // of all choices, with the tokens that ended them
   std::string error;          // empty unless it failed
+  // Of the first choice and its prompt, as far as they went through the model; if asked for.
+  std::vector<uint64_t> identities = {};
 };
 
 /// Receives what a request brings, on the engine's thread: must not block. What it throws cancels
@@ -63,7 +65,9 @@ struct Request {
   std::optional<Pooling> embedding = {};   // the prompt as a vector
   bool expert_routing = false;             // with each token the experts that chose it
   int32_t priority = 0;                    // higher goes first
-  std::string client;                      // those of one priority take turns
+  // The caller's number of the session that this belongs to: the outcome tells the identities.
+  std::optional<int64_t> session = {};
+  std::string client;  // those of one priority take turns
   std::optional<Clock::time_point> deadline;
   std::shared_ptr<Sink> sink;
 };

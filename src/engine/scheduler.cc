@@ -58,7 +58,12 @@ Scheduler::Scheduler(const model::TextModel& model,
   options.check();
   forward_.cache = &cache_;
   forward_.precision = options.precision;
-  if (options.prefix_cache) prefixes_.emplace(cache_);
+  if (options.prefix_cache) {
+    auto disk = options.kv_disk.empty()
+                    ? nullptr
+                    : std::make_unique<kv::PageFile>(options.kv_disk, options.kv_disk_bytes);
+    prefixes_.emplace(cache_, std::move(disk));
+  }
   if (options.context_tokens > 0) {
     context_tokens_ = std::min(context_tokens_, options.context_tokens);
   }
@@ -263,6 +268,8 @@ SchedulerStats Scheduler::stats() const {
   stats.kv_bytes = cache_.bytes();
   stats.kv_max_bytes = cache_.max_bytes();
   stats.prefix_blocks = prefixes_ ? prefixes_->blocks() : 0;
+  stats.prefix_disk_bytes = prefixes_ ? prefixes_->disk_bytes() : 0;
+  stats.loaded_bytes = prefixes_ ? prefixes_->loaded_bytes() : 0;
   return stats;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <list>
 #include <map>
@@ -29,6 +30,8 @@ struct SchedulerOptions {
   int64_t step_tokens = 512;   // most rows of one pass through the model
   double step_seconds = 0.25;  // what a step with others' prompts should not much exceed
   bool prefix_cache = true;
+  std::filesystem::path kv_disk;  // folder for prefixes that memory does not hold; empty: none
+  int64_t kv_disk_bytes = int64_t{16} << 30;
   quant::Precision precision = quant::Precision::kF32;
 
   /// Throws UsageError naming the option and its range.
@@ -42,14 +45,16 @@ struct SchedulerStats {
   int64_t kv_bytes = 0;
   int64_t kv_max_bytes = 0;
   int64_t prefix_blocks = 0;
+  int64_t prefix_disk_bytes = 0;
   // Since the start:
   int64_t requests = 0;
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompts'
   int64_t answer_tokens = 0;
   int64_t steps = 0;
-  int64_t step_tokens = 0;  // rows that went through the model
-  int64_t parked = 0;       // answers that had to make room
+  int64_t step_tokens = 0;   // rows that went through the model
+  int64_t parked = 0;        // answers that had to make room
+  int64_t loaded_bytes = 0;  // of prefixes that came back from disk
   double busy_seconds = 0;
   std::map<std::string, int64_t> finished;  // answers by reason
 };
@@ -87,6 +92,26 @@ class Scheduler {
   bool idle() const { return running_.empty() && waiting_.size() == 0; }
   /// Ends everything with this error.
   void fail_all(const std::string& error);
+
+  /// A sequence that is held outside of any request, to be read or filled by another thread while
+  /// this one goes on: pages by kind of layer, as KvCache::pages().
+  struct Held {
+    int64_t sequence = -1;
+    int64_t length = 0;
+    std::vector<std::vector<std::span<std::byte>>> pages;
+  };
+  /// The longest beginning of these tokens that the prefix cache knows.
+  Held hold_known(std::span<const uint64_t> identities);
+  /// A blank one. Forgets prefixes for its memory; throws Error when that is not enough.
+  Held hold_blank(int64_t length);
+  /// Gives it back; with identities (as many as its length) the prefix cache remembers it.
+  void release(const Held& held, std::span<const uint64_t> identities = {});
+  /// Tells apart what gives other bits of keys and values: another model, layout or precision,
+  /// other kernels. Found by asking the model, the first time.
+  uint64_t fingerprint();
+  bool has_prefix_cache() const { return prefixes_.has_value(); }
+  int64_t vocab_size() const { return model_.config().vocab_size; }
+  const DevicePtr& device() const { return model_.device(); }
 
   SchedulerStats stats() const;
   const kv::KvCache& cache() const { return cache_; }
@@ -138,6 +163,7 @@ class Scheduler {
   FairQueue waiting_;
   std::list<std::unique_ptr<Job>> running_;  // by priority, then in the order of admission
   SchedulerStats stats_;
+  std::optional<uint64_t> fingerprint_;
 };
 
 }  // namespace corral::engine

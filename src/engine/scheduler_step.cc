@@ -265,6 +265,10 @@ void Scheduler::finish(Job& job, Choice& choice) {
   const FinishReason reason = choice.generation.reason();
   ++stats_.finished[std::string(finish_reason_name(reason))];
   const int64_t index = choice.index;
+  if (index == 0 && job.request.session) {
+    choice.identities.resize(static_cast<size_t>(choice.fed));
+    job.outcome.identities = std::move(choice.identities);
+  }
   std::erase_if(job.choices, [&](const auto& other) { return other.get() == &choice; });
   tell(job, [&](Sink& sink) { sink.on_finish(index, reason); });
   if (job.choices.empty()) tell(job, [&](Sink& sink) { sink.on_end(job.outcome); });

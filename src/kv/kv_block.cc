@@ -30,18 +30,60 @@ KvBlock KvCache::keep(int64_t sequence, int64_t begin, int64_t end) {
 }
 
 void KvCache::drop(KvBlock& block) {
-  drop_chunked(block);
-  for (size_t kind = 0; kind < block.tables.size(); ++kind) {
-    for (const int64_t id : block.tables[kind].pages) kinds_[kind].pool.drop_reference(id);
-  }
+  drop(block, LayerGroup::kChunked);
+  drop(block, LayerGroup::kGlobal);
   block = {};
 }
 
-void KvCache::drop_chunked(KvBlock& block) {
+bool KvCache::in_group(size_t kind, LayerGroup group) const {
+  return (kinds_[kind].chunk_size == 0) == (group == LayerGroup::kGlobal);
+}
+
+void KvCache::drop(KvBlock& block, LayerGroup group) {
   for (size_t kind = 0; kind < block.tables.size(); ++kind) {
-    if (kinds_[kind].chunk_size == 0) continue;
+    if (!in_group(kind, group)) continue;
     for (const int64_t id : block.tables[kind].pages) kinds_[kind].pool.drop_reference(id);
     block.tables[kind].pages.clear();
+  }
+}
+
+std::vector<std::span<std::byte>> KvCache::pages(const KvBlock& block, LayerGroup group) const {
+  std::vector<std::span<std::byte>> result;
+  for (size_t kind = 0; kind < block.tables.size(); ++kind) {
+    if (!in_group(kind, group)) continue;
+    const PagePool& pool = kinds_[kind].pool;
+    for (const int64_t id : block.tables[kind].pages) {
+      result.emplace_back(pool.data(id), static_cast<size_t>(pool.page_bytes()));
+    }
+  }
+  return result;
+}
+
+int64_t KvCache::bytes(const KvBlock& block, LayerGroup group) const {
+  int64_t bytes = 0;
+  for (size_t kind = 0; kind < block.tables.size(); ++kind) {
+    if (!in_group(kind, group)) continue;
+    bytes += static_cast<int64_t>(block.tables[kind].pages.size()) * kinds_[kind].pool.page_bytes();
+  }
+  return bytes;
+}
+
+void KvCache::acquire(KvBlock& block, const KvBlock& like, LayerGroup group) {
+  for (size_t kind = 0; kind < block.tables.size(); ++kind) {
+    if (!in_group(kind, group)) continue;
+    const PageTable& wanted = like.tables[kind];
+    PageTable& table = block.tables[kind];
+    table.first_page = wanted.first_page;
+    for (size_t i = 0; i < wanted.pages.size(); ++i) {
+      table.pages.push_back(kinds_[kind].pool.acquire());
+    }
+  }
+}
+
+void KvCache::copy_tables(const KvBlock& from, KvBlock& to, LayerGroup group) const {
+  to.tables.resize(kinds_.size());
+  for (size_t kind = 0; kind < from.tables.size(); ++kind) {
+    if (in_group(kind, group)) to.tables[kind] = from.tables[kind];
   }
 }
 
@@ -120,6 +162,66 @@ int64_t KvCache::visible_from(int64_t length) const {
     if (k.chunk_size > 0) first = std::min(first, k.chunk_start(length));
   }
   return first;
+}
+
+std::vector<int64_t> KvCache::page_bytes() const {
+  std::vector<int64_t> bytes;
+  for (const LayerKind& k : kinds_) bytes.push_back(k.pool.page_bytes());
+  return bytes;
+}
+
+std::vector<int64_t> KvCache::visible_pages(int64_t length) const {
+  std::vector<int64_t> pages;
+  for (const LayerKind& k : kinds_) {
+    const int64_t start = k.chunk_start(length);
+    pages.push_back(start == length ? 0 : k.page_of(length - 1) + 1 - k.page_of(start));
+  }
+  return pages;
+}
+
+int64_t KvCache::blank_bytes(int64_t length) const {
+  int64_t bytes = 0;
+  const std::vector<int64_t> pages = visible_pages(length);
+  for (size_t kind = 0; kind < kinds_.size(); ++kind) {
+    bytes += pages[kind] * kinds_[kind].pool.page_bytes();
+  }
+  return bytes;
+}
+
+std::vector<std::vector<std::span<std::byte>>> KvCache::pages(int64_t sequence) const {
+  const Sequence& found = find(sequence);
+  const std::vector<int64_t> counts = visible_pages(found.length);
+  std::vector<std::vector<std::span<std::byte>>> result(kinds_.size());
+  for (size_t kind = 0; kind < kinds_.size(); ++kind) {
+    const LayerKind& k = kinds_[kind];
+    const PageTable& table = found.tables[kind];
+    const int64_t first = k.page_of(k.chunk_start(found.length)) - table.first_page;
+    for (int64_t page = first; page < first + counts[kind]; ++page) {
+      result[kind].emplace_back(k.pool.data(table.pages[static_cast<size_t>(page)]),
+                                static_cast<size_t>(k.pool.page_bytes()));
+    }
+  }
+  return result;
+}
+
+int64_t KvCache::create_blank(int64_t length) {
+  if (length < 0) throw UsageError(str("kv cache: a sequence of ", length, " tokens"));
+  const int64_t more = blank_bytes(length);
+  if (bytes() > max_bytes_ - more) {
+    throw Error(str("kv cache: a sequence of ", length, " tokens needs ", more, " bytes, ", bytes(),
+                    " of ", max_bytes_, " are in use: release sequences or allow more"));
+  }
+  const std::vector<int64_t> pages = visible_pages(length);
+  Sequence made;
+  made.length = length;
+  for (size_t kind = 0; kind < kinds_.size(); ++kind) {
+    LayerKind& k = kinds_[kind];
+    PageTable table{.first_page = k.page_of(k.chunk_start(length)), .pages = {}};
+    for (int64_t i = 0; i < pages[kind]; ++i) table.pages.push_back(k.pool.acquire());
+    made.tables.push_back(std::move(table));
+  }
+  sequences_[next_] = std::move(made);
+  return next_++;
 }
 
 int64_t KvCache::bytes_alone(const KvBlock& block) const {

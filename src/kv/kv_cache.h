@@ -44,6 +44,9 @@ struct KvBlock {
   std::vector<PageTable> tables;  // one a kind
 };
 
+/// The layers of a model by what they keep: all of a sequence, or the current chunk.
+enum class LayerGroup : uint8_t { kGlobal, kChunked };
+
 /// Layers with one chunk size: they share page tables, and a page holds all of them.
 struct LayerKind {
   int64_t chunk_size = 0;
@@ -145,8 +148,18 @@ class KvCache {
   KvBlock keep(int64_t sequence, int64_t begin, int64_t end);
   /// Gives the block's pages back and leaves it empty.
   void drop(KvBlock& block);
-  /// The same for chunked layers only: what is left restores to the beginning of a chunk.
-  void drop_chunked(KvBlock& block);
+  /// The same for some layers only. What is left without chunked ones restores to the beginning of
+  /// a chunk.
+  void drop(KvBlock& block, LayerGroup group);
+  /// The memory of a block's pages in these layers.
+  std::vector<std::span<std::byte>> pages(const KvBlock& block, LayerGroup group) const;
+  int64_t bytes(const KvBlock& block, LayerGroup group) const;
+  /// Gives a block without pages in these layers new ones, of zeros, as many as `like` has there.
+  void acquire(KvBlock& block, const KvBlock& like, LayerGroup group);
+  /// Whether the layers of a table of a block are in the group.
+  bool in_group(size_t kind, LayerGroup group) const;
+  /// Copies tables (not pages, and no reference) of some layers.
+  void copy_tables(const KvBlock& from, KvBlock& to, LayerGroup group) const;
   /// The longest prefix of at most `length` tokens that adopt() can make from consecutive blocks,
   /// the first beginning at 0 and the last reaching `length`. As in restorable(), less than one
   /// chunk is lost where chunked layers hold nothing.
@@ -159,6 +172,19 @@ class KvCache {
   int64_t visible_from(int64_t length) const;
   /// Bytes of the pages that nobody but this block holds, and that dropping it would free.
   int64_t bytes_alone(const KvBlock& block) const;
+
+  /// The memory of a sequence's pages that its next token sees, by kind of layer, in order. It
+  /// stays as it is while a fork of the sequence is held that nobody feeds: others write into
+  /// copies.
+  std::vector<std::vector<std::span<std::byte>>> pages(int64_t sequence) const;
+  /// A new sequence of `length` tokens whose pages(), all zero yet, the caller fills. Throws Error,
+  /// naming the bytes, when max_bytes would be exceeded.
+  int64_t create_blank(int64_t length);
+  /// Bytes that create_blank() takes, and those of one page of each kind.
+  int64_t blank_bytes(int64_t length) const;
+  std::vector<int64_t> page_bytes() const;
+  /// How many pages of each kind the next token after `length` sees.
+  std::vector<int64_t> visible_pages(int64_t length) const;
 
   /// No more than this is ever in use by one sequence that grows to `length` tokens and is fed at
   /// most `piece` tokens at once.

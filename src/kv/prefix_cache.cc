@@ -20,8 +20,8 @@ std::vector<const KvBlock*> blocks_of(const auto& nodes) {
 
 }  // namespace
 
-PrefixCache::PrefixCache(KvCache& cache)
-    : cache_(cache), block_tokens_(cache.layout().page_tokens) {}
+PrefixCache::PrefixCache(KvCache& cache, std::unique_ptr<PageFile> disk)
+    : cache_(cache), disk_(std::move(disk)), block_tokens_(cache.layout().page_tokens) {}
 
 PrefixCache::~PrefixCache() { clear(); }
 
@@ -37,8 +37,7 @@ PrefixCache::Path PrefixCache::find(std::span<const Identity> tokens) const {
     int64_t most = 0;
     const auto consider = [&](Node* candidate) {
       const int64_t length = common(candidate->edge, wanted);
-      const bool better = length == most && best != nullptr && !cache_.whole(best->block) &&
-                          cache_.whole(candidate->block);
+      const bool better = length == most && best != nullptr && !whole(*best) && whole(*candidate);
       if (length > most || better) {
         most = length;
         best = candidate;
@@ -56,34 +55,61 @@ PrefixCache::Path PrefixCache::find(std::span<const Identity> tokens) const {
   return path;
 }
 
+PrefixCache::Order& PrefixCache::order(const Node& node, LayerGroup of) {
+  return node.part(of).on_disk ? group(of).on_disk : group(of).in_memory;
+}
+
+// The block with what is on disk as if it were here, under numbers of no page.
+KvBlock PrefixCache::view(const Node& node) const {
+  KvBlock block = node.block;
+  for (const LayerGroup of : {kGlobal, kChunked}) {
+    if (node.part(of).on_disk) cache_.copy_tables(node.part(of).tables, block, of);
+  }
+  return block;
+}
+
+int64_t PrefixCache::adoptable(const Path& path, int64_t length) const {
+  if (disk_ == nullptr) return cache_.adoptable(blocks_of(path.nodes), length);
+  std::vector<KvBlock> views;
+  std::vector<const KvBlock*> blocks;
+  for (const Node* node : path.nodes) views.push_back(view(*node));
+  for (const KvBlock& block : views) blocks.push_back(&block);
+  return cache_.adoptable(blocks, length);
+}
+
+void PrefixCache::use(Node& node, LayerGroup of) {
+  Part& part = node.part(of);
+  Order& order = this->order(node, of);
+  if (part.used != 0) order.erase(part.used);
+  part.used = ++clock_;
+  order[part.used] = &node;
+}
+
 // The path becomes the most recently used, every parent after its children. Chunked pages count
 // as used only where a restored sequence needs them: from `chunked_from` on.
 void PrefixCache::touch(const std::vector<Node*>& path, int64_t chunked_from) {
   for (size_t i = path.size(); i-- > 0;) {
     Node& node = *path[i];
-    by_use_.erase(node.used);
-    node.used = ++clock_;
-    by_use_[node.used] = &node;
-    if (node.chunked_used != 0 && node.block.end > chunked_from) {
-      by_chunked_use_.erase(node.chunked_used);
-      node.chunked_used = ++clock_;
-      by_chunked_use_[node.chunked_used] = &node;
-    }
+    use(node, kGlobal);
+    if (node.part(kChunked).used != 0 && node.block.end > chunked_from) use(node, kChunked);
   }
 }
 
 PrefixCache::Match PrefixCache::restore(std::span<const Identity> tokens) {
-  const Path path = find(tokens);
-  const auto blocks = blocks_of(path.nodes);
-  const int64_t length = cache_.adoptable(blocks, path.length);
+  Path path = find(tokens);
+  int64_t length = adoptable(path, path.length);
+  const uint64_t before = clock_ + 1;
   touch(path.nodes, cache_.visible_from(length));
+  if (disk_ != nullptr) load(path, length, before);
+  const auto blocks = blocks_of(path.nodes);
+  length = cache_.adoptable(blocks, path.length);
   if (length == 0) return {cache_.create(), 0};
   return {cache_.adopt(blocks, length), length};
 }
 
 int64_t PrefixCache::known(std::span<const Identity> tokens) const {
   const Path path = find(tokens);
-  return cache_.adoptable(blocks_of(path.nodes), path.length);
+  return adoptable(path, path.length);
 }
 
 void PrefixCache::remember(int64_t sequence, std::span<const Identity> tokens) {
@@ -116,9 +142,9 @@ PrefixCache::Node* PrefixCache::child(Node& parent, std::span<const Identity> ed
   };
   if (after != parent.children.end() && starts_with(after->first, key)) {
     Node& found = *after->second;
-    fill_chunked(found, sequence);
+    fill(found, sequence);
     if (found.edge.size() == key.size()) return &found;
-    if (cache_.whole(found.block)) {
+    if (whole(found)) {
       touch({&found}, found.block.begin);
       return nullptr;
     }
@@ -136,62 +162,80 @@ PrefixCache::Node* PrefixCache::child(Node& parent, std::span<const Identity> ed
   made->parent = &parent;
   made->edge = key;
   made->block = cache_.keep(sequence, begin, begin + static_cast<int64_t>(edge.size()));
-  made->used = ++clock_;
-  made->chunked_used = ++clock_;
-  by_use_[made->used] = made.get();
-  by_chunked_use_[made->chunked_used] = made.get();
+  use(*made, kGlobal);
+  use(*made, kChunked);
   return parent.children.emplace(key, std::move(made)).first->second.get();
 }
 
-// A block that lost its chunked pages gets them from a sequence that has them.
-void PrefixCache::fill_chunked(Node& node, int64_t sequence) {
+// A block that lost pages, or has them on disk only, gets them from a sequence that has them.
+void PrefixCache::fill(Node& node, int64_t sequence) {
   if (cache_.length(sequence) < node.block.end) return;
   KvBlock fresh = cache_.keep(sequence, node.block.begin, node.block.end);
+  if (node.part(kGlobal).on_disk) take(node, fresh, kGlobal);
+  const KvBlock known = view(node);
   size_t more = 0;
   size_t less = 0;
   for (size_t kind = 0; kind < fresh.tables.size(); ++kind) {
-    if (fresh.tables[kind].pages.size() > node.block.tables[kind].pages.size()) ++more;
-    if (fresh.tables[kind].pages.size() < node.block.tables[kind].pages.size()) ++less;
+    if (!cache_.in_group(kind, kChunked)) continue;
+    if (fresh.tables[kind].pages.size() > known.tables[kind].pages.size()) ++more;
+    if (fresh.tables[kind].pages.size() < known.tables[kind].pages.size()) ++less;
   }
-  if (more == 0 || less > 0) {
-    cache_.drop(fresh);
-    return;
-  }
-  std::swap(node.block, fresh);
+  if (more > 0 && less == 0) take(node, fresh, kChunked);
   cache_.drop(fresh);
-  if (node.chunked_used != 0) by_chunked_use_.erase(node.chunked_used);
-  node.chunked_used = ++clock_;
-  by_chunked_use_[node.chunked_used] = &node;
 }
 
-bool PrefixCache::forget_one() {
-  if (by_use_.empty()) return false;
-  if (!by_chunked_use_.empty() && by_chunked_use_.begin()->first < by_use_.begin()->first) {
-    Node& node = *by_chunked_use_.begin()->second;
-    cache_.drop_chunked(node.block);
-    by_chunked_use_.erase(by_chunked_use_.begin());
-    node.chunked_used = 0;
-    return true;
+// The fresh block's pages of a group become the node's, and the node's the fresh block's.
+void PrefixCache::take(Node& node, KvBlock& fresh, LayerGroup of) {
+  const KvBlock old = node.block;
+  cache_.copy_tables(fresh, node.block, of);
+  cache_.copy_tables(old, fresh, of);
+  Part& part = node.part(of);
+  if (part.on_disk) lose(node, of);
+  use(node, of);
+}
+
+// Forgets where a part is, on disk or in memory.
+void PrefixCache::lose(Node& node, LayerGroup of) {
+  Part& part = node.part(of);
+  if (part.used != 0) order(node, of).erase(part.used);
+  if (part.on_disk) {
+    for (const PageFile::Slot& slot : part.slots) disk_->release(slot);
+  } else {
+    cache_.drop(node.block, of);
   }
-  remove(*by_use_.begin()->second);
-  return true;
+  part = {};
 }
 
 void PrefixCache::remove(Node& node) {
-  cache_.drop(node.block);
-  by_use_.erase(node.used);
-  if (node.chunked_used != 0) by_chunked_use_.erase(node.chunked_used);
+  lose(node, kChunked);
+  lose(node, kGlobal);
   Node& parent = *node.parent;
   parent.children.erase(parent.children.find(node.edge));
 }
 
 void PrefixCache::clear() {
-  while (!by_use_.empty()) remove(*by_use_.begin()->second);
+  while (!root_.children.empty()) remove_with_children(*root_.children.begin()->second);
+}
+
+// Leaves first, without recursion: a long conversation is a deep tree.
+void PrefixCache::remove_with_children(Node& node) {
+  for (Node* at = &node;;) {
+    if (!at->children.empty()) {
+      at = at->children.begin()->second.get();
+      continue;
+    }
+    Node* parent = at->parent;
+    const bool last = at == &node;
+    remove(*at);
+    if (last) return;
+    at = parent;
+  }
 }
 
 int64_t PrefixCache::bytes_alone() const {
   int64_t bytes = 0;
-  for (const auto& [used, node] : by_use_) bytes += cache_.bytes_alone(node->block);
+  for (const auto& [used, node] : group(kGlobal).in_memory)
+    bytes += cache_.bytes_alone(node->block);
   return bytes;
 }
 

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "kv/kv_cache.h"
+#include "kv/page_file.h"
 
 namespace corral::kv {
 
@@ -21,12 +25,15 @@ namespace corral::kv {
 /// whole prompt.
 ///
 /// What is least recently used goes first; the chunked layers' pages of a chunk that conversations
-/// have left go before the global ones. Not thread-safe; the KV cache must outlive it.
+/// have left go before the global ones. With a PageFile it goes to disk, and comes back when it is
+/// wanted; what has gone first is forgotten when the file's budget is used up
+/// (docs/decisions/0021). Not thread-safe; the KV cache must outlive it.
 class PrefixCache {
  public:
   using Identity = uint64_t;
 
-  explicit PrefixCache(KvCache& cache);
+  /// disk: for what memory does not hold; null: that is forgotten.
+  explicit PrefixCache(KvCache& cache, std::unique_ptr<PageFile> disk = nullptr);
   ~PrefixCache();
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -43,41 +50,81 @@ class PrefixCache {
   /// Remembers a sequence, whose committed tokens are `tokens`.
   void remember(int64_t sequence, std::span<const Identity> tokens);
 
-  /// Forgets the least recently used pages: those of one block in the chunked layers, or one block
-  /// that no longer one goes on from. False when nothing is left.
-  bool forget_one();
+  /// Takes the least recently used pages out of memory: those of one block in the chunked layers,
+  /// or one block that no longer one in memory goes on from. False when nothing is left.
+  bool forget_one() { return forget_one(std::numeric_limits<uint64_t>::max()); }
   void clear();
 
-  int64_t blocks() const { return static_cast<int64_t>(by_use_.size()); }
+  /// In memory.
+  int64_t blocks() const { return static_cast<int64_t>(group(kGlobal).in_memory.size()); }
+  int64_t disk_bytes() const { return disk_ == nullptr ? 0 : disk_->bytes(); }
+  /// Bytes that came back from disk, since the start.
+  int64_t loaded_bytes() const { return loaded_bytes_; }
   /// Bytes that only the tree holds: what forgetting everything would free, or a little less.
   int64_t bytes_alone() const;
 
  private:
+  static constexpr LayerGroup kGlobal = LayerGroup::kGlobal;
+  static constexpr LayerGroup kChunked = LayerGroup::kChunked;
+
+  /// The pages of a block in one group of layers, and when they were last used.
+  struct Part {
+    uint64_t used = 0;  // key in its group's order; 0: the pages are nowhere
+    bool on_disk = false;
+    KvBlock tables;                     // on disk: what the block's tables were
+    std::vector<PageFile::Slot> slots;  // on disk: of its pages, in order
+  };
   struct Node {
     Node* parent = nullptr;
     std::vector<Identity> edge;
-    KvBlock block;
+    KvBlock block;  // what is in memory
     std::map<std::vector<Identity>, std::unique_ptr<Node>> children;
-    uint64_t used = 0;          // key in by_use_; a parent's is greater than its children's
-    uint64_t chunked_used = 0;  // key in by_chunked_use_; 0: no chunked pages
+    // A block is known as long as its global pages are somewhere. Parents are used after their
+    // children, so those in memory have all their ancestors in memory.
+    std::array<Part, 2> parts;
+
+    Part& part(LayerGroup group) { return parts[static_cast<size_t>(group)]; }
+    const Part& part(LayerGroup group) const { return parts[static_cast<size_t>(group)]; }
+  };
+  using Order = std::map<uint64_t, Node*>;  // the first was not used for the longest time
+  struct Group {
+    Order in_memory;
+    Order on_disk;
   };
   struct Path {
     std::vector<Node*> nodes;
     int64_t length = 0;  // tokens in common; may end inside the last node's block
   };
 
+  Group& group(LayerGroup group) { return groups_[static_cast<size_t>(group)]; }
+  const Group& group(LayerGroup group) const { return groups_[static_cast<size_t>(group)]; }
+  Order& order(const Node& node, LayerGroup group);
+  KvBlock view(const Node& node) const;
+  int64_t adoptable(const Path& path, int64_t length) const;
+  bool whole(const Node& node) const { return cache_.whole(view(node)); }
   Path find(std::span<const Identity> tokens) const;
   Node* child(Node& parent, std::span<const Identity> edge, int64_t begin, int64_t sequence);
+  void use(Node& node, LayerGroup group);
   void touch(const std::vector<Node*>& path, int64_t chunked_from);
-  void fill_chunked(Node& node, int64_t sequence);
+  void fill(Node& node, int64_t sequence);
+  void take(Node& node, KvBlock& fresh, LayerGroup group);
+
+  bool forget_one(uint64_t before);
+  bool spill(Node& node, LayerGroup group, uint64_t before);
+  bool forget_on_disk(uint64_t before);
+  void load(Path& path, int64_t length, uint64_t before);
+  bool load(Node& node, LayerGroup group, uint64_t before);
+  void lose(Node& node, LayerGroup group);
   void remove(Node& node);
+  void remove_with_children(Node& node);
 
   KvCache& cache_;
+  std::unique_ptr<PageFile> disk_;
   int64_t block_tokens_;
   Node root_;
   uint64_t clock_ = 0;
-  std::map<uint64_t, Node*> by_use_;          // the first one has no children
-  std::map<uint64_t, Node*> by_chunked_use_;  // those whose chunked layers' pages are here
+  std::array<Group, 2> groups_;
+  int64_t loaded_bytes_ = 0;
 };
 
 }  // namespace corral::kv

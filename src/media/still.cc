@@ -35,7 +35,11 @@ std::vector<std::byte> essential_png(std::span<const std::byte> file, const std:
 
 FfmpegPtr<AVFrame> decode_frame(std::span<const std::byte> file, const ImageHeader& header,
                                 const ImageLimits& limits, uint8_t fill, const std::string& name) {
-  const auto decoder = make_decoder(codec_of(header.format), limits.max_pixels, fill);
+  // The header's size is within the limits; decoders make room for whole blocks around the picture.
+  constexpr int64_t kBlock = 128;
+  const int64_t most =
+      std::max(limits.max_pixels, (header.width + kBlock) * (header.height + kBlock));
+  const auto decoder = make_decoder(codec_of(header.format), most, fill);
   const auto packet = packet_of(file);
   auto frame = owned(av_frame_alloc());
   int status = avcodec_open2(decoder.get(), nullptr, nullptr);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "serve/api_error.h"
@@ -13,6 +14,12 @@ namespace {
 // Prompts of one request that are with the engine at the same time: enough to fill its batches,
 // few enough that a long list does not fill its queue.
 constexpr size_t kAtOnce = 16;
+
+/// Whose slot remembers what was answered.
+struct Session {
+  std::string client;
+  std::optional<int64_t> slot;
+};
 
 /// What the sinks of a request's prompts share.
 class Answer : public std::enable_shared_from_this<Answer> {
@@ -61,7 +68,10 @@ class Answer : public std::enable_shared_from_this<Answer> {
       writer_->finished(choice, reason);
     }
   }
-  void end(const engine::Outcome& outcome) {
+  void end(const engine::Outcome& outcome, const Session& session) {
+    if (session.slot && !outcome.identities.empty()) {
+      model_->slots().put(session.client, *session.slot, outcome.identities);
+    }
     const std::lock_guard lock(mutex_);
     usage_.completion_tokens += outcome.answer_tokens;
     if (!outcome.error.empty()) error_ = outcome.error;
@@ -117,8 +127,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
 
 class PromptSink : public engine::Sink {
  public:
-  PromptSink(std::shared_ptr<Answer> answer, int64_t first_choice)
-      : answer_(std::move(answer)), first_choice_(first_choice) {}
+  PromptSink(std::shared_ptr<Answer> answer, int64_t first_choice, Session session)
+      : answer_(std::move(answer)), first_choice_(first_choice), session_(std::move(session)) {}
 
   void on_prompt(engine::PromptResult result) override { answer_->prompt(first_choice_, result); }
   void on_step(int64_t choice, engine::Step step) override {
@@ -127,17 +137,19 @@ class PromptSink : public engine::Sink {
   void on_finish(int64_t choice, engine::FinishReason reason) override {
     answer_->finish(first_choice_ + choice, reason);
   }
-  void on_end(const engine::Outcome& outcome) override { answer_->end(outcome); }
+  void on_end(const engine::Outcome& outcome) override { answer_->end(outcome, session_); }
 
  private:
   std::shared_ptr<Answer> answer_;
   int64_t first_choice_;
+  Session session_;
 };
 
 void Answer::submit_next() {
   engine::Request request = std::move(requests_.front());
   requests_.pop_front();
-  request.sink = std::make_shared<PromptSink>(shared_from_this(), next_choice_);
+  request.sink = std::make_shared<PromptSink>(shared_from_this(), next_choice_,
+                                              Session{request.client, request.session});
   next_choice_ += request.choices;
   ids_.push_back(model_->engine().submit(std::move(request)));
   ++open_;

@@ -5,6 +5,7 @@
 #include "serve/media.h"
 #include "serve/response_store.h"
 #include "serve/service.h"
+#include "serve/session_options.h"
 #include "serve/shelf.h"
 
 namespace corral::serve {
@@ -14,6 +15,7 @@ struct Backend {
   Shelf& shelf;
   MediaOptions media;
   ResponseStore responses;
+  SessionOptions sessions;
 };
 
 /// A request on its way through an endpoint.
@@ -35,6 +37,10 @@ void post_messages(Backend& backend, const Call& call);
 void post_count_tokens(Backend& backend, const Call& call);
 void post_tokenize(Backend& backend, const Call& call);
 void post_detokenize(Backend& backend, const Call& call);
+/// /slots/ID?action=save, restore or erase, as llama-server has it.
+void post_slots(Backend& backend, const Call& call);
+/// GET /slots: the client's slots of the first model, [{"id", "n_ctx", "n_past"}].
+void get_slots(Backend& backend, const Call& call);
 
 /// GET or DELETE of a response that was kept. Throws ApiError 404, 405.
 HttpResponse stored_response(Backend& backend, const HttpRequest& request, const std::string& id,

@@ -12,7 +12,8 @@ namespace corral::serve {
 /// A request as the endpoints see it: read whole, within the server's limits.
 struct HttpRequest {
   std::string method;
-  std::string path;  // without the query
+  std::string path;   // without the query
+  std::string query;  // what stands behind the question mark
   std::string host;
   std::string origin;
   std::string authorization;
@@ -55,6 +56,8 @@ struct HttpHandlers {
   std::function<std::unique_ptr<HttpResponse>(const HttpRequest&)> admit = nullptr;
   /// Answers a whole request. What it throws becomes an error answer.
   std::function<void(HttpRequest, const ResponderPtr&)> handle = nullptr;
+  /// Told, at most once a minute, why connections cannot be accepted. May be empty.
+  std::function<void(const std::string&)> trouble = nullptr;
 };
 
 /// The reason phrase of a status.

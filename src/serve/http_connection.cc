@@ -202,7 +202,9 @@ HttpRequest HttpConnection::head() const {
   HttpRequest request;
   request.method = std::string(message.method_string());
   const std::string target(message.target());
-  request.path = target.substr(0, target.find('?'));
+  const size_t mark = target.find('?');
+  request.path = target.substr(0, mark);
+  if (mark != target.npos) request.query = target.substr(mark + 1);
   request.host = text(http::field::host);
   request.origin = text(http::field::origin);
   request.authorization = text(http::field::authorization);

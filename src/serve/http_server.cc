@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -18,6 +19,7 @@ using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr auto kBetweenTroubles = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -70,7 +72,7 @@ class HttpServer::Loop {
   ~Loop();
 
   int port() const { return acceptor_port_; }
-  HttpStats stats() const { return {shared_.open, accepted_, refused_}; }
+  HttpStats stats() const { return {shared_.open, accepted_, refused_, failed_}; }
   void drain();
   bool idle() const { return shared_.busy == 0; }
 
@@ -79,6 +81,7 @@ class HttpServer::Loop {
   void accept();
   void accepted(tcp::socket socket);
   void stop_accepting();
+  void tell_trouble(ErrorCode error);
 
   HttpShared shared_;
   std::unique_ptr<TransportFactory> transports_;
@@ -88,6 +91,8 @@ class HttpServer::Loop {
   int acceptor_port_ = 0;
   std::atomic<int64_t> accepted_{0};
   std::atomic<int64_t> refused_{0};
+  std::atomic<int64_t> failed_{0};
+  std::optional<std::chrono::steady_clock::time_point> told_;
   std::thread thread_;
 };
 
@@ -152,11 +157,26 @@ void HttpServer::Loop::accept() {
       return accept();
     }
     // Out of descriptors, most likely: connections that end will give some back.
+    tell_trouble(error);
     accept_pause_.expires_after(kAcceptPause);
     accept_pause_.async_wait([this](ErrorCode cancelled) {
       if (!cancelled) accept();
     });
   });
+}
+
+void HttpServer::Loop::tell_trouble(ErrorCode error) {
+  ++failed_;
+  const auto now = std::chrono::steady_clock::now();
+  if (!shared_.handlers.trouble || (told_ && now - *told_ < kBetweenTroubles)) return;
+  told_ = now;
+  const bool descriptors = error == boost::system::errc::too_many_files_open ||
+                           error == boost::system::errc::too_many_files_open_in_system;
+  shared_.handlers.trouble(
+      str("cannot accept a connection: ", error.message(),
+          descriptors ? ": raise the limit of descriptors (ulimit -n, LimitNOFILE) or lower "
+                        "--max-connections"
+                      : ""));
 }
 
 void HttpServer::Loop::accepted(tcp::socket socket) {

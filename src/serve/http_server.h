@@ -35,6 +35,7 @@ struct HttpStats {
   int64_t connections = 0;  // open now
   int64_t accepted = 0;     // since the start
   int64_t refused = 0;      // beyond max_connections
+  int64_t failed = 0;       // times that accepting failed: no descriptors left
 };
 
 /// HTTP/1.1 on one thread of its own, asynchronous, so that a connection that waits costs memory

@@ -69,6 +69,8 @@ std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats&
   text.one("corral_http_connections_total", "counter", "Accepted connections.", http.accepted);
   text.one("corral_http_connections_refused_total", "counter", "Connections beyond the limit.",
            http.refused);
+  text.one("corral_http_accept_failures_total", "counter",
+           "Times that no connection could be accepted, for want of descriptors.", http.failed);
   text.each("corral_model_loaded", "gauge", "1 while the model is open.",
             [](const ShelfStats& model) { return model.open ? 1 : 0; });
   text.each("corral_model_loads_total", "counter", "Times the model was opened.",
@@ -99,6 +101,10 @@ std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats&
   text.engine("corral_kv_bytes_limit", "gauge", "Most that they may take.", &Stats::kv_max_bytes);
   text.engine("corral_prefix_blocks", "gauge", "Blocks in the prefix cache.",
               &Stats::prefix_blocks);
+  text.engine("corral_prefix_disk_bytes", "gauge", "Prefixes on disk (--kv-disk).",
+              &Stats::prefix_disk_bytes);
+  text.engine("corral_prefix_loaded_bytes_total", "counter", "Prefixes that came back from disk.",
+              &Stats::loaded_bytes);
   return text.take();
 }
 

@@ -15,6 +15,7 @@ constexpr std::string_view kCompletionMembers[] = {"model",
                                                    "best_of",
                                                    "echo",
                                                    "frequency_penalty",
+                                                   "id_slot",
                                                    "ignore_eos",
                                                    "logit_bias",
                                                    "logprobs",
@@ -40,6 +41,7 @@ constexpr std::string_view kChatMembers[] = {"model",
                                              "messages",
                                              "expert_routing",
                                              "frequency_penalty",
+                                             "id_slot",
                                              "ignore_eos",
                                              "logit_bias",
                                              "logprobs",
@@ -152,6 +154,7 @@ AnswerRequest read_answer(const Fields& fields) {
   }
   answer.priority = static_cast<int32_t>(fields.integer(number::kPriority).value_or(0));
   answer.timeout_seconds = fields.number(number::kTimeout);
+  answer.slot = std::max<int64_t>(0, fields.integer(number::kIdSlot).value_or(0));
   return answer;
 }
 

@@ -36,17 +36,18 @@ inline constexpr NumberField kMaxCompletionTokens{"max_completion_tokens", 0, kM
 inline constexpr NumberField kLogprobs{"logprobs", 0, 20, true};
 inline constexpr NumberField kTopLogprobs{"top_logprobs", 0, 20, true};
 inline constexpr NumberField kPriority{"priority", -100, 100, true};
+inline constexpr NumberField kIdSlot{"id_slot", -1, 255, true};
 inline constexpr NumberField kTimeout{"timeout", 0.001, 86400, false};
 
 /// Those of completions and of chats; logprobs is a number only in completions.
 inline constexpr std::array kCompletionFields = {
-    kTemperature,      kTopP,   kMinP, kTopK,   kRepetitionPenalty, kPresencePenalty,
-    kFrequencyPenalty, kSeed,   kN,    kBestOf, kMaxTokens,         kLogprobs,
-    kPriority,         kTimeout};
+    kTemperature,      kTopP,    kMinP,  kTopK,   kRepetitionPenalty, kPresencePenalty,
+    kFrequencyPenalty, kSeed,    kN,     kBestOf, kMaxTokens,         kLogprobs,
+    kPriority,         kTimeout, kIdSlot};
 inline constexpr std::array kChatFields = {
-    kTemperature,      kTopP,   kMinP, kTopK,      kRepetitionPenalty,   kPresencePenalty,
-    kFrequencyPenalty, kSeed,   kN,    kMaxTokens, kMaxCompletionTokens, kTopLogprobs,
-    kPriority,         kTimeout};
+    kTemperature,      kTopP,    kMinP,  kTopK,      kRepetitionPenalty,   kPresencePenalty,
+    kFrequencyPenalty, kSeed,    kN,     kMaxTokens, kMaxCompletionTokens, kTopLogprobs,
+    kPriority,         kTimeout, kIdSlot};
 inline constexpr NumberField kClaudeTemperature{"temperature", 0, 1, false};
 inline constexpr NumberField kClaudeMaxTokens{"max_tokens", 1, kMostTokens, true};
 inline constexpr NumberField kMaxOutputTokens{"max_output_tokens", 1, kMostTokens, true};
@@ -70,6 +71,7 @@ struct AnswerRequest {
   bool stream_usage = false;
   int32_t priority = 0;
   std::optional<double> timeout_seconds;
+  int64_t slot = 0;                // whose session this is
   std::optional<AnswerForm> form;  // that the answer has to follow
 };
 

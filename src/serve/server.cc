@@ -25,6 +25,7 @@ Endpoint endpoint_of(const std::string& path) {
       {"/v1/responses", post_responses},
       {"/tokenize", post_tokenize},
       {"/detokenize", post_detokenize}};
+  if (path.starts_with("/slots/")) return post_slots;
   const auto found = endpoints.find(path);
   return found == endpoints.end() ? nullptr : found->second;
 }
@@ -62,7 +63,8 @@ Server::Server(Shelf& shelf, const ServerOptions& options)
       keys_(options.api_keys, options.api_key_file),
       backend_{.shelf = shelf,
                .media = options.media,
-               .responses = ResponseStore(options.response_bytes)},
+               .responses = ResponseStore(options.response_bytes),
+               .sessions = options.sessions},
       log_(std::make_shared<Log>()),
       light_(kLightWorkers),
       heavy_(kHeavyWorkers) {
@@ -74,6 +76,7 @@ Server::Server(Shelf& shelf, const ServerOptions& options)
   handlers.handle = [this](HttpRequest request, const ResponderPtr& responder) {
     handle(std::move(request), responder);
   };
+  handlers.trouble = options.trouble;
   http_ = std::make_unique<HttpServer>(options.http, std::move(handlers));
 }
 
@@ -112,7 +115,8 @@ std::unique_ptr<HttpResponse> Server::admit(const HttpRequest& head) {
 void Server::handle(HttpRequest request, const ResponderPtr& responder) {
   KeyRing::Client client;
   try {
-    const Endpoint endpoint = request.method == "POST" ? endpoint_of(request.path) : nullptr;
+    Endpoint endpoint = request.method == "POST" ? endpoint_of(request.path) : nullptr;
+    if (request.method == "GET" && request.path == "/slots") endpoint = get_slots;
     if (endpoint != nullptr) {
       client = client_of(request);
       const Ended ended = log_of(request, client);

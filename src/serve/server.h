@@ -30,6 +30,9 @@ struct ServerOptions {
   /// Receives a line of JSON for each request: when, what, how it ended, how long it took, counts
   /// of tokens. Never prompts or answers. Called by one thread at a time.
   std::function<void(const std::string& line)> log;
+  /// Told what keeps the server from its work; called on its own thread.
+  std::function<void(const std::string& message)> trouble = nullptr;
+  SessionOptions sessions = {};
 };
 
 /// The APIs over the models of a shelf. Thread-safe. The shelf must outlive it.

@@ -39,6 +39,7 @@ engine::Request Service::request(const AnswerRequest& answer, engine::Prompt pro
   result.choices = answer.n;
   result.priority = answer.priority;
   result.client = client;
+  result.session = answer.slot;
   if (answer.timeout_seconds) {
     result.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                          std::chrono::duration<double>(*answer.timeout_seconds));

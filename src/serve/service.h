@@ -11,6 +11,7 @@
 #include "serve/answer.h"
 #include "serve/http.h"
 #include "serve/requests.h"
+#include "serve/slots.h"
 #include "text/tokenizer.h"
 
 namespace corral::serve {
@@ -33,6 +34,7 @@ class Service {
   const std::shared_ptr<const text::Tokenizer>& tokenizer() const { return parts_.tokenizer; }
   /// Null when the model does not see.
   engine::ImageEncoder* eyes() const { return parts_.eyes.get(); }
+  Slots& slots() { return slots_; }
 
   /// 64 bits that nobody can guess and that do not come again.
   uint64_t draw();
@@ -49,6 +51,7 @@ class Service {
   uint64_t secret_;
   std::atomic<uint64_t> drawn_{0};
   AnswerForms forms_;
+  Slots slots_;
 };
 
 /// The right to use an open model: it stays open for so long.

@@ -17,6 +17,7 @@ engine::SchedulerStats sum(engine::SchedulerStats now, const engine::SchedulerSt
   now.steps += before.steps;
   now.step_tokens += before.step_tokens;
   now.parked += before.parked;
+  now.loaded_bytes += before.loaded_bytes;
   now.busy_seconds += before.busy_seconds;
   for (const auto& [reason, count] : before.finished) now.finished[reason] += count;
   return now;

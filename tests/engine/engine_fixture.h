@@ -1,7 +1,9 @@
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +52,30 @@ struct Heard : Sink {
     if (outcome) throw Error("a request ended twice");
     outcome = result;
   }
+};
+
+/// Waits for the end on another thread than the engine's.
+struct Waiting : Heard {
+  void on_step(int64_t index, Step step) override {
+    const std::lock_guard lock(mutex);
+    Heard::on_step(index, std::move(step));
+    changed.notify_all();
+  }
+  void on_end(const Outcome& result) override {
+    const std::lock_guard lock(mutex);
+    Heard::on_end(result);
+    changed.notify_all();
+  }
+  void wait_end() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return outcome.has_value(); });
+  }
+  void wait_tokens(size_t count) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return choices[0].tokens.size() >= count; });
+  }
+  std::mutex mutex;
+  std::condition_variable changed;
 };
 
 /// The model and tokenizer of the tests here: as many tokens as the tokenizer has.

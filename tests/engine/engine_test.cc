@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <mutex>
-
 #include "base/error.h"
 #include "engine/engine_fixture.h"
 
@@ -15,29 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-// Waits for the end on another thread than the engine's.
-struct Waiting : fixture::Heard {
-  void on_step(int64_t index, Step step) override {
-    const std::lock_guard lock(mutex);
-    Heard::on_step(index, std::move(step));
-    changed.notify_all();
-  }
-  void on_end(const Outcome& result) override {
-    const std::lock_guard lock(mutex);
-    Heard::on_end(result);
-    changed.notify_all();
-  }
-  void wait_end() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return outcome.has_value(); });
-  }
-  void wait_tokens(size_t count) {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return choices[0].tokens.size() >= count; });
-  }
-  std::mutex mutex;
-  std::condition_variable changed;
-};
+using fixture::Waiting;
 
 class EngineTest : public ::testing::Test {
  protected:

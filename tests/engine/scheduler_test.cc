@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "engine/engine_fixture.h"
 #include "model/recorder.h"
+#include "support/temp_dir.h"
 
 namespace corral::engine {
 namespace {
@@ -136,6 +137,38 @@ TEST_F(SchedulerTest, GivesColdAnswersFromAWarmPrefixCache_FactsRow12) {
       EXPECT_GT(heard->prompt.cached_tokens, length - 1 - 16) << length;
     }
   }
+}
+
+TEST_F(SchedulerTest, GivesColdAnswersFromPagesOnDisk) {
+  const corral::test::TempDir folder;
+  SchedulerOptions o = fixture::roomy();
+  o.step_tokens = 32;
+  o.max_running = 8;
+  o.kv_bytes = bytes_of(220, 32);
+  o.kv_disk = folder.path();
+  Scheduler scheduler(model, tokenizer, o);
+  // Three conversations in turn, of which memory holds one.
+  for (int32_t round = 0; round < 3; ++round) {
+    for (int32_t shift = 0; shift < 3; ++shift) {
+      Request r = request(prompt(150 + 20 * round, shift), options(12, 1.0, 2));
+      r.options.logprobs = 2;
+      const auto heard = add(scheduler, r);
+      finish(scheduler);
+      Scheduler cold(model, tokenizer, fixture::roomy());
+      r.sink = std::make_shared<Heard>();
+      const auto expected = add(cold, r);
+      finish(cold);
+      ASSERT_EQ(heard->choices.at(0).tokens, expected->choices.at(0).tokens);
+      for (size_t i = 0; i < 12; ++i) {
+        EXPECT_EQ(heard->choices.at(0).logprobs[i].token.logprob,
+                  expected->choices.at(0).logprobs[i].token.logprob);
+      }
+      if (round > 0) {
+        EXPECT_GT(heard->prompt.cached_tokens, 120) << round << " " << shift;
+      }
+    }
+  }
+  EXPECT_GT(scheduler.stats().loaded_bytes, 0);
 }
 
 TEST_F(SchedulerTest, TellsTheExpertsThatChoseEachToken) {

@@ -258,5 +258,17 @@ TEST(KvCache, AChunkSizeBeyondAnySequenceIsLikeAGlobalLayer_FactsRow26) {
   EXPECT_EQ(cache.bytes(), 2 * kPage);
 }
 
+// CVE-2026-53923's class: a size cut to fewer bits before memory is made for it.
+TEST(KvCache, CountsBytesBeyondThirtyTwoBits) {
+  const KvCache cache(layout_of({0}), test::test_device(), kPlenty);
+  const int64_t pages = (int64_t{1} << 33) + 1;
+  EXPECT_EQ(cache.most_bytes(pages * 64, 1), pages * kPage);
+  EXPECT_EQ(cache.most_bytes(std::numeric_limits<int64_t>::max(), 1),
+            std::numeric_limits<int64_t>::max());
+  KvCache same(layout_of({0}), test::test_device(), kPlenty);
+  EXPECT_THROW(same.create_blank(pages * 64), Error);
+  EXPECT_EQ(same.bytes(), 0);
+}
+
 }  // namespace
 }  // namespace corral::kv

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "kv/kv_fixture.h"
+#include "support/temp_dir.h"
 #include "support/tensors.h"
 
 namespace corral::kv {
@@ -254,6 +255,113 @@ TEST(KvBlock, RefusesBlocksThatDoNotFit) {
   EXPECT_EQ(cache.adoptable(both, 100), 100);
   cache.drop(first);
   cache.drop(second);
+}
+
+std::unique_ptr<PageFile> disk_in(const corral::test::TempDir& folder, int64_t bytes) {
+  return std::make_unique<PageFile>(folder.path(), bytes);
+}
+
+TEST(PrefixDisk, BringsBackWhatMemoryDidNotHold) {
+  const corral::test::TempDir folder;
+  KvCache cache(layout_of({0, 128}), test::test_device(), kPlenty);
+  PrefixCache prefixes(cache, disk_in(folder, kPlenty));
+  const auto tokens = numbers(300);
+  const int64_t sequence = cache.create();
+  feed(cache, sequence, tokens);
+  prefixes.remember(sequence, tokens);
+  cache.release(sequence);
+  const int64_t in_memory = cache.bytes();
+  while (prefixes.forget_one()) {
+  }
+  EXPECT_EQ(cache.bytes(), 0);
+  EXPECT_EQ(prefixes.blocks(), 0);
+  EXPECT_EQ(prefixes.disk_bytes(), in_memory);
+  EXPECT_EQ(prefixes.known(tokens), 300);
+  const auto match = prefixes.restore(tokens);
+  EXPECT_EQ(match.length, 300);
+  expect_holds(cache, match.sequence, tokens);
+  EXPECT_EQ(prefixes.disk_bytes(), 0);
+  EXPECT_EQ(prefixes.loaded_bytes(), in_memory);
+  cache.release(match.sequence);
+  prefixes.clear();
+  EXPECT_EQ(cache.bytes(), 0);
+}
+
+TEST(PrefixDisk, ForgetsTheOldestBeyondItsBudget) {
+  const corral::test::TempDir folder;
+  KvCache cache(layout_of({0}), test::test_device(), kPlenty);
+  PrefixCache prefixes(cache, disk_in(folder, 4 * kPage));
+  for (uint64_t i = 0; i < 3; ++i) {
+    const auto tokens = numbers(128, 1000 * i);
+    const int64_t sequence = cache.create();
+    feed(cache, sequence, tokens);
+    prefixes.remember(sequence, tokens);
+    cache.release(sequence);
+    while (prefixes.forget_one()) {
+    }
+  }
+  EXPECT_EQ(prefixes.disk_bytes(), 4 * kPage);
+  EXPECT_EQ(prefixes.known(numbers(128, 0)), 0);
+  EXPECT_EQ(prefixes.known(numbers(128, 1000)), 128);
+  EXPECT_EQ(prefixes.known(numbers(128, 2000)), 128);
+}
+
+TEST(PrefixDisk, NeverGivesPagesThatAreNotWhatWasWritten) {
+  const corral::test::TempDir folder;
+  PageFile file(folder.path(), 4 * kPage);
+  std::vector<std::byte> page(static_cast<size_t>(kPage), std::byte{7});
+  const auto slot = file.write(page);
+  ASSERT_TRUE(slot);
+  std::vector<std::byte> back(page.size());
+  EXPECT_TRUE(file.read(*slot, back));
+  EXPECT_EQ(back, page);
+  PageFile::Slot damaged = *slot;
+  damaged.checksum ^= 1;
+  EXPECT_FALSE(file.read(damaged, back));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(file.write(page));
+  EXPECT_FALSE(file.write(page));
+  file.release(*slot);
+  EXPECT_TRUE(file.write(page));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));  // nobody else sees the file
+  EXPECT_THROW(PageFile("/nowhere/at/all", kPage), IoError);
+}
+
+// Sequences of a few families come and go with little memory and less disk: what is restored holds
+// its tokens, and budgets hold.
+TEST(PrefixDisk, HoldsInARandomWalk) {
+  const corral::test::TempDir folder;
+  const int64_t memory = 30 * kPage;
+  KvCache cache(layout_of({0, 128, 0}), test::test_device(), memory);
+  PrefixCache prefixes(cache, disk_in(folder, 20 * kPage));
+  const Philox random(5);
+  int64_t restored = 0;
+  for (uint64_t step = 0; step < 600; ++step) {
+    const auto draw = [&](uint64_t i, uint64_t below) { return random.bits(step * 4 + i) % below; };
+    std::vector<uint64_t> tokens =
+        numbers(1 + static_cast<int64_t>(draw(0, 320)), 1000 * draw(1, 5));
+    if (draw(2, 3) == 0) tokens.back() += 100000;
+    const auto match = prefixes.restore(tokens);
+    restored += match.length;
+    expect_holds(cache, match.sequence, head(tokens, match.length));
+    const auto rest = std::span(tokens).subspan(static_cast<size_t>(match.length));
+    for (size_t at = 0; at < rest.size(); at += 64) {
+      const auto piece = rest.subspan(at, std::min<size_t>(64, rest.size() - at));
+      // As the scheduler does: room first.
+      while (cache.bytes() > memory - 12 * kPage && prefixes.forget_one()) {
+      }
+      feed(cache, match.sequence, piece);
+    }
+    expect_holds(cache, match.sequence, tokens);
+    prefixes.remember(match.sequence, tokens);
+    cache.release(match.sequence);
+    ASSERT_LE(cache.bytes(), memory);
+    ASSERT_LE(prefixes.disk_bytes(), 20 * kPage);
+  }
+  EXPECT_GT(restored, 0);
+  EXPECT_GT(prefixes.loaded_bytes(), 0);
+  prefixes.clear();
+  EXPECT_EQ(cache.bytes(), 0);
+  EXPECT_EQ(prefixes.disk_bytes(), 0);
 }
 
 }  // namespace

@@ -30,6 +30,13 @@ TEST(HostileImage, IsRefusedForItsSizeBeforeDecodingFactsSection5) {
   EXPECT_THAT(refused(gif), HasSubstr("65535x65535 pixels"));
 }
 
+TEST(Image, OfExactlyTheMostPixelsIsRead) {
+  const std::string row(24, '\x7F');
+  const std::string file = png(8, 8, 8, PngColour::kRgb, std::vector<std::string>(8, row));
+  EXPECT_EQ(decode_image(as_bytes(file), "picture", {.max_pixels = 64}).width, 8);
+  EXPECT_THAT(refused(file, {.max_pixels = 63}), HasSubstr("8x8 pixels"));
+}
+
 TEST(HostileImage, WithoutPixelsIsCorrupt) {
   EXPECT_THAT(corrupt(png_header(0, 5, 8, PngColour::kRgb)), HasSubstr("0x5 pixels"));
   EXPECT_THAT(corrupt(png_header(5, 0, 8, PngColour::kRgb)), HasSubstr("5x0 pixels"));
