@@ -100,11 +100,12 @@ PrefixCache::Match PrefixCache::restore(std::span<const Identity> tokens) {
   int64_t length = adoptable(path, path.length);
   const uint64_t before = clock_ + 1;
   touch(path.nodes, cache_.visible_from(length));
-  if (disk_ != nullptr) load(path, length, before);
-  const auto blocks = blocks_of(path.nodes);
-  length = cache_.adoptable(blocks, path.length);
+  if (disk_ != nullptr) {
+    load(path, length, before);
+    length = cache_.adoptable(blocks_of(path.nodes), path.length);
+  }
   if (length == 0) return {cache_.create(), 0};
-  return {cache_.adopt(blocks, length), length};
+  return {cache_.adopt(blocks_of(path.nodes), length), length};
 }
 
 int64_t PrefixCache::known(std::span<const Identity> tokens) const {

@@ -12,7 +12,7 @@ void Slots::forget(std::map<Key, Slot>::iterator slot) {
 void Slots::put(const std::string& client, int64_t slot, Identities identities) {
   const std::lock_guard lock(mutex_);
   if (const auto before = slots_.find({client, slot}); before != slots_.end()) forget(before);
-  while (!slots_.empty() && tokens_ + identities.size() > kMostTokens) {
+  while (!slots_.empty() && tokens_ + identities.size() > most_tokens_) {
     forget(std::min_element(slots_.begin(), slots_.end(), [](const auto& a, const auto& b) {
       return a.second.used < b.second.used;
     }));

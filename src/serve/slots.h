@@ -12,11 +12,11 @@ namespace corral::serve {
 /// What the clients of a model last had answered, so that it can be saved: the identities of the
 /// tokens of the last request of each slot. A slot is a number that a client chooses (id_slot);
 /// other clients have slots of their own. What was answered longest ago is forgotten beyond
-/// kMostTokens of all slots together. Thread-safe.
+/// so many tokens of all slots together. Thread-safe.
 class Slots {
  public:
   using Identities = std::vector<uint64_t>;
-  static constexpr size_t kMostTokens = size_t{16} << 20;
+  explicit Slots(size_t most_tokens = size_t{16} << 20) : most_tokens_(most_tokens) {}
 
   void put(const std::string& client, int64_t slot, Identities identities);
   /// Empty when nothing is known.
@@ -33,6 +33,7 @@ class Slots {
   };
   void forget(std::map<Key, Slot>::iterator slot);
 
+  size_t most_tokens_;
   mutable std::mutex mutex_;
   std::map<Key, Slot> slots_;
   size_t tokens_ = 0;

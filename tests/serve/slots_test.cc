@@ -100,5 +100,20 @@ TEST_F(SlotsApi, StayWithinTheirBudgetAndNeedAFolder) {
   EXPECT_EQ(act("0", "save", {{"filename", "x"}}).status, 501);
 }
 
+TEST(Slots, ForgetWhatWasAnsweredLongestAgo) {
+  Slots slots(100);
+  slots.put("ann", 0, Slots::Identities(40, 1));
+  slots.put("ann", 1, Slots::Identities(40, 2));
+  slots.put("bob", 0, Slots::Identities(15, 3));
+  slots.put("ann", 0, Slots::Identities(20, 4));  // 75 in all
+  slots.put("bob", 1, Slots::Identities(30, 5));
+  EXPECT_EQ(slots.list("ann"), (std::map<int64_t, int64_t>{{0, 20}}));
+  EXPECT_EQ(slots.list("bob"), (std::map<int64_t, int64_t>{{0, 15}, {1, 30}}));
+  EXPECT_EQ(slots.get("ann", 0), Slots::Identities(20, 4));
+  slots.erase("ann", 0);
+  EXPECT_TRUE(slots.get("ann", 0).empty());
+  EXPECT_TRUE(slots.get("nobody", 7).empty());
+}
+
 }  // namespace
 }  // namespace corral::serve
