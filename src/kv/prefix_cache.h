@@ -27,7 +27,7 @@ namespace corral::kv {
 /// What is least recently used goes first; the chunked layers' pages of a chunk that conversations
 /// have left go before the global ones. With a PageFile it goes to disk, and comes back when it is
 /// wanted; what has gone first is forgotten when the file's budget is used up
-/// (docs/decisions/0021). Not thread-safe; the KV cache must outlive it.
+/// (docs/decisions/0023). Not thread-safe; the KV cache must outlive it.
 class PrefixCache {
  public:
   using Identity = uint64_t;
