@@ -46,6 +46,10 @@ function(corral_isa_objects target sources)
   set(flags_avx2 -march=haswell)
   set(flags_avx512 -march=cooperlake -mprefer-vector-width=512)
   set(flags_dotprod -march=armv8.2-a+dotprod+fp16)
+  set(optimise -O3)
+  if(CORRAL_SANITIZE)
+    set(optimise -O1)
+  endif()
   set(isas portable)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND isas avx2 avx512)
@@ -63,10 +67,10 @@ function(corral_isa_objects target sources)
     add_library(${target}_${isa} OBJECT ${sources})
     corral_configure(${target}_${isa})
     target_compile_definitions(${target}_${isa} PRIVATE CORRAL_ISA=${isa})
-    # Vector code without optimisation is unusably slow, also in debug and sanitizer builds. The ABI
-    # warning is about vector arguments, which never cross these files.
-    # Following every variable of an unrolled kernel for a debugger takes g++ minutes.
-    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}} -O3 -Wno-psabi
+    # Vector code without optimisation is unusably slow, also in debug builds; with sanitizers g++
+    # takes minutes for unrolled kernels beyond -O1, and also to follow their variables for a
+    # debugger. The ABI warning is about vector arguments, which never cross these files.
+    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}} ${optimise} -Wno-psabi
                            $<$<CXX_COMPILER_ID:GNU>:-fno-var-tracking>)
     target_link_libraries(${target} PRIVATE ${target}_${isa})
   endforeach()
