@@ -167,8 +167,7 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
       const int64_t panels = parts(job.n(), kPieceColumns);
       const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
       const int64_t threads = device.threads().size();
-      const int64_t each =
-          std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
+      const int64_t each = std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
       job.piece_columns *= parts(panels, threads * each);
     }
     pieces += job.pieces();
