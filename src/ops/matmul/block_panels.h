@@ -44,9 +44,16 @@ struct Panel {
         minimum(reinterpret_cast<float*>(scratch + kBytes + kScaleBytes)),
         chains(reinterpret_cast<float*>(scratch + kBytes + 2 * kScaleBytes)) {}
 
+  static constexpr int64_t kChainStride = kPanelQuads * kGroup * kPanelColumns;
+
   static int64_t group(int64_t chain, int64_t quad) { return chain * kPanelQuads + quad; }
   std::byte* group_bytes(int64_t group) const {
     return reinterpret_cast<std::byte*>(bytes) + group * kGroup * kPanelColumns;
+  }
+  /// Bytes 4k to 4k + 3 of a half of the first group of a quad, from a column on. Those of the next
+  /// group, which is of the next chain, are kChainStride bytes behind.
+  std::byte* words(int64_t quad, int64_t half, int64_t k, int64_t col) const {
+    return group_bytes(group(0, quad)) + ((4 * half + k) * kPanelColumns + col) * 4;
   }
   float* row_chains(int64_t row, int64_t chain) const {
     return chains + (row * kQuadGroups + chain) * kPanelColumns;
@@ -86,19 +93,15 @@ inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t co
   Bytes words[4];
   transpose_words(a, b, c, d, words);
   for (int64_t k = 0; k < 4; ++k) {
-    std::byte* to =
-        panel.group_bytes(Panel::group(0, quad)) + ((4 * half + k) * kPanelColumns + col) * 4;
-    store_lanes(to, kPanelQuads * kGroup * kPanelColumns, words[k]);
+    store_lanes(panel.words(quad, half, k, col), Panel::kChainStride, words[k]);
   }
 }
 
-/// Four rows of a quad of B, as columns col to col + 3 of the panel.
+/// The scales of four rows of a quad of B, as columns col to col + 3 of the panel.
 template <class Format>
-inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
-                      const Scales<Format::kHalves>& scales) {
+inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
+                        const Scales<Format::kHalves>& scales) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-  pack_half(panel, quad, 0, col, b[0].first, b[1].first, b[2].first, b[3].first);
-  pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
   constexpr int64_t kChainStride = kPanelQuads * kHalves * kPanelColumns * 4;
   for (int64_t h = 0; h < kHalves; ++h) {
     const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
@@ -108,6 +111,15 @@ inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes
                   scales.minimum[h]);
     }
   }
+}
+
+/// Four rows of a quad of B, as columns col to col + 3 of the panel.
+template <class Format>
+inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
+                      const Scales<Format::kHalves>& scales) {
+  pack_half(panel, quad, 0, col, b[0].first, b[1].first, b[2].first, b[3].first);
+  pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
+  pack_scales<Format>(panel, quad, col, scales);
 }
 
 /// One group of four rows, which a lane of codes each has, as columns col to col + 3.
@@ -126,25 +138,101 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Cod
   if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
 }
 
+/// Four rows of B, from column `col` of the panel on, and what is asked for ahead: the same rows in
+/// the panel that comes next.
+template <class Format>
+RowWalk<Format> walk_of(const BlockPiece& p, int64_t col) {
+  return RowWalk<Format>(p, col, kPanelQuads / Format::kStepQuads * Format::kStepBytes);
+}
+
+/// Unpacks `quads` quads, from the quad `first` on, of the four rows of B from col + c, as columns
+/// c to c + 3 of the panel.
+template <class Format>
+inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                      int64_t first, int64_t quads) {
+  const auto put = [&](int64_t quad, const Codes(&b)[kRowsB],
+                       const Scales<Format::kHalves>& scales) {
+    pack_quad<Format>(panel, quad - first, c, b, scales);
+  };
+  walk_of<Format>(p, col + c).whole_quads(first, quads, put);
+}
+
+#if defined(__AVX512F__)
+
+/// Lane g of a, b, c and d in turn goes to `to` + g * stride.
+inline void store_transposed_lanes(std::byte* to, int64_t stride, const Bytes& a, const Bytes& b,
+                                   const Bytes& c, const Bytes& d) {
+  const auto whole = [](const Bytes& x) { return reinterpret_cast<__m512i>(x.part[0]); };
+  const auto pick = []<int kOrder>(__m512i x, __m512i y) {
+    return _mm512_maskz_shuffle_i32x4(0xFFFF, x, y, kOrder);
+  };
+  const __m512i ab_low = pick.template operator()<0x44>(whole(a), whole(b));
+  const __m512i ab_high = pick.template operator()<0xEE>(whole(a), whole(b));
+  const __m512i cd_low = pick.template operator()<0x44>(whole(c), whole(d));
+  const __m512i cd_high = pick.template operator()<0xEE>(whole(c), whole(d));
+  _mm512_storeu_si512(to, pick.template operator()<0x88>(ab_low, cd_low));
+  _mm512_storeu_si512(to + stride, pick.template operator()<0xDD>(ab_low, cd_low));
+  _mm512_storeu_si512(to + 2 * stride, pick.template operator()<0x88>(ab_high, cd_high));
+  _mm512_storeu_si512(to + 3 * stride, pick.template operator()<0xDD>(ab_high, cd_high));
+}
+
+/// pack_four of four times four rows, in whole vectors.
+template <class Format>
+inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                         int64_t first, int64_t quads) {
+  constexpr int64_t kSteps = Format::kStepQuads;
+  const RowWalk<Format> walks[4] = {walk_of<Format>(p, col + c), walk_of<Format>(p, col + c + 4),
+                                    walk_of<Format>(p, col + c + 8),
+                                    walk_of<Format>(p, col + c + 12)};
+  const int64_t end = simd::CORRAL_ISA::min((first + quads) / kSteps, walks[0].steps());
+  for (int64_t step = first / kSteps; step < end; ++step) {
+    Bytes words[size_t{kSteps}][2][4][4];  // of each four rows, as pack_half has them
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4; ++i) {
+      walks[i].one_step(
+          step, [&](int64_t quad, const Codes(&b)[kRowsB], const Scales<Format::kHalves>& scales) {
+            auto& own = words[quad - step * kSteps];
+            transpose_words(b[0].first, b[1].first, b[2].first, b[3].first, own[0][i]);
+            transpose_words(b[0].last, b[1].last, b[2].last, b[3].last, own[1][i]);
+            pack_scales<Format>(panel, quad - first, c + 4 * i, scales);
+          });
+    }
+#pragma GCC unroll 2
+    for (int64_t part = 0; part < kSteps; ++part) {
+      const int64_t quad = step * kSteps + part - first;
+#pragma GCC unroll 2
+      for (int64_t half = 0; half < 2; ++half) {
+        const auto& own = words[part][half];
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < 4; ++k) {
+          store_transposed_lanes(panel.words(quad, half, k, c), Panel::kChainStride, own[0][k],
+                                 own[1][k], own[2][k], own[3][k]);
+        }
+      }
+    }
+  }
+}
+
+#endif
+
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from `col`.
 template <class Format>
 CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first,
                          int64_t quads) {
-  for (int64_t c = 0; c < kPanelColumns; c += kRowsB) {
-    if (col + c >= p.n) break;
-    const auto put = [&](int64_t quad, const Codes(&b)[kRowsB],
-                         const Scales<Format::kHalves>& scales) {
-      pack_quad<Format>(panel, quad - first, c, b, scales);
-    };
-    const RowWalk<Format> walk(p, col + c);
-    walk.whole_quads(first, quads, put);
-    if constexpr (Format::kStepQuads == 1) {
-      // Groups behind the whole quads.
-      const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
-      const int64_t end = simd::CORRAL_ISA::min(p.groups, (first + quads) * kQuadGroups);
-      for (int64_t g = simd::CORRAL_ISA::max(whole, first * kQuadGroups); g < end; ++g) {
+  const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
+  int64_t c = 0;
+#if defined(__AVX512F__)
+  for (; c + 16 <= columns; c += 16) pack_sixteen<Format>(panel, p, col, c, first, quads);
+#endif
+  for (; c < columns; c += kRowsB) pack_four<Format>(panel, p, col, c, first, quads);
+  if constexpr (Format::kStepQuads == 1) {
+    // Groups behind the whole quads.
+    const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
+    const int64_t end = simd::CORRAL_ISA::min(p.groups, (first + quads) * kQuadGroups);
+    for (int64_t g = simd::CORRAL_ISA::max(whole, first * kQuadGroups); g < end; ++g) {
+      for (c = 0; c < columns; c += kRowsB) {
         const std::byte* blocks[kRowsB];
-        walk.blocks(g, blocks);
+        RowWalk<Format>(p, col + c).blocks(g, blocks);
         pack_group(panel, Panel::group(g % kQuadGroups, g / kQuadGroups - first), c,
                    Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks),
                    Format::kMinimum);

@@ -15,10 +15,14 @@ constexpr int64_t kBytesAhead = 8192;
 template <class Format>
 class RowWalk {
  public:
+  /// Asks for what lies as far along in the four rows that come next, or in some more if they are
+  /// short.
   RowWalk(const BlockPiece& p, int64_t col)
-      : groups_(p.groups),
-        ahead_(simd::CORRAL_ISA::max(kRowsB * p.b_row_bytes, kBytesAhead)),
-        in_order_(ahead_ == kBytesAhead && groups_ % kStepGroups == 0) {
+      : RowWalk(p, col, simd::CORRAL_ISA::max(kRowsB * p.b_row_bytes, kBytesAhead)) {
+    in_order_ = ahead_ == kBytesAhead && groups_ % kStepGroups == 0;
+  }
+  /// Asks, of every row, for what is `ahead` bytes behind what it reads.
+  RowWalk(const BlockPiece& p, int64_t col, int64_t ahead) : groups_(p.groups), ahead_(ahead) {
     row_[0] = p.b + col * p.b_row_bytes;
     for (int64_t j = 1; j < kRowsB; ++j) {
       row_[j] = row_[j - 1] + (col + j < p.n ? p.b_row_bytes : 0);
@@ -30,27 +34,31 @@ class RowWalk {
   template <class F>
   void whole_quads(int64_t first, int64_t count, const F& f) const {
     const int64_t end = simd::CORRAL_ISA::min((first + count) / Format::kStepQuads, steps());
-    for (int64_t step = first / Format::kStepQuads; step < end; ++step) {
-      const std::byte* at[kRowsB];
-      for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_of(j, step);
-      // Asks for what will be read later. Into the second cache: the first waits for too few lines
-      // at a time. (Not a function of its own: g++ takes one that only prefetches for empty.)
-      constexpr int kFourBytes = static_cast<int>(kRowsB) * Format::kStepBytes;
-      if (in_order_) {
-        const std::byte* const later = row_[0] + kBytesAhead + step * kFourBytes;
+    for (int64_t step = first / Format::kStepQuads; step < end; ++step) one_step(step, f);
+  }
+
+  /// The same for the quads of a step.
+  template <class F>
+  void one_step(int64_t step, const F& f) const {
+    const std::byte* at[kRowsB];
+    for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_of(j, step);
+    // Asks for what will be read later. Into the second cache: the first waits for too few lines
+    // at a time. (Not a function of its own: g++ takes one that only prefetches for empty.)
+    constexpr int kFourBytes = static_cast<int>(kRowsB) * Format::kStepBytes;
+    if (in_order_) {
+      const std::byte* const later = row_[0] + kBytesAhead + step * kFourBytes;
 #pragma GCC unroll 16
-        for (int line = 0; line < kFourBytes; line += 64) __builtin_prefetch(later + line, 0, 2);
-      } else {  // as far along in the four rows that come after these
-        for (int64_t j = 0; j < kRowsB; ++j) {
-          for (int line = 0; line < Format::kStepBytes; line += 64) {
-            __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
-          }
+      for (int line = 0; line < kFourBytes; line += 64) __builtin_prefetch(later + line, 0, 2);
+    } else {
+      for (int64_t j = 0; j < kRowsB; ++j) {
+        for (int line = 0; line < Format::kStepBytes; line += 64) {
+          __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
         }
       }
+    }
 #pragma GCC unroll 2
-      for (int part = 0; part < Format::kStepQuads; ++part) {
-        one_quad(at, step * Format::kStepQuads + part, part, f);
-      }
+    for (int part = 0; part < Format::kStepQuads; ++part) {
+      one_quad(at, step * Format::kStepQuads + part, part, f);
     }
   }
 
@@ -83,8 +91,8 @@ class RowWalk {
   }
 
   int64_t groups_;
-  int64_t ahead_;  // bytes
-  bool in_order_;  // whether short rows are asked for as they lie in memory
+  int64_t ahead_;          // bytes
+  bool in_order_ = false;  // whether short rows are asked for as they lie in memory
   const std::byte* row_[kRowsB];
 };
 
