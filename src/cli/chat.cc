@@ -1,5 +1,6 @@
 #include "text/chat.h"
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -23,6 +24,7 @@ constexpr const char* kChatHelp =
     "/help            this list\n"
     "/reset           forget the conversation\n"
     "/image FILE      show a picture with the next message\n"
+    "/video FILE      show frames of a video with the next message\n"
     "/system TEXT     set the system prompt and start again; without TEXT, remove it\n"
     "/save FILE       write the conversation as JSON\n"
     "/quit            leave (Ctrl-D does it too)\n"
@@ -62,10 +64,12 @@ class Chat {
                  options.generation.kv_types()),
         speculation_(options.speculation.make(loaded_, forward_options(options.generation))),
         generate_(options.generation.generate()),
-        pictures_(loaded_, options.generation.precision(), options.images.most()),
+        images_(options.images),
+        pictures_(loaded_, options.generation.precision(), images_.most()),
         system_(options.generation.system) {
     start_again();
-    for (const std::string& file : options.images.files()) next_.push_back(pictures_.show(file));
+    for (const std::string& file : images_.files()) next_.push_back(pictures_.show(file));
+    if (!images_.video().empty()) show_video(images_.video());
   }
 
   void run() {
@@ -128,7 +132,9 @@ class Chat {
     } else if (name == "/reset") {
       start_again();
     } else if (name == "/image") {
-      show(rest);
+      show(name, rest, [&] { next_.push_back(pictures_.show(rest)); });
+    } else if (name == "/video") {
+      show(name, rest, [&] { show_video(rest); });
     } else if (name == "/system") {
       system_ = rest;
       start_again();
@@ -140,13 +146,18 @@ class Chat {
     return true;
   }
 
-  void show(const std::string& file) {
+  void show_video(const std::string& file) {
+    for (auto& item : pictures_.show_video(file, images_)) next_.push_back(std::move(item));
+  }
+
+  void show(const std::string& command, const std::string& file,
+            const std::function<void()>& show_it) {
     if (file.empty()) {
-      io_.err << "/image needs a file name\n" << std::flush;
+      io_.err << command << " needs a file name\n" << std::flush;
       return;
     }
     try {
-      next_.push_back(pictures_.show(file));
+      show_it();
     } catch (const Error& error) {  // a wrong name is no reason to lose the conversation
       io_.err << error.what() << '\n' << std::flush;
     }
@@ -177,6 +188,7 @@ class Chat {
   engine::Session session_;
   Speculation speculation_;
   engine::GenerateOptions generate_;
+  const ImageOptions& images_;
   Pictures pictures_;
   std::vector<text::ContentItem> next_;  // pictures that wait for the next message
   std::string system_;
@@ -192,6 +204,7 @@ void add_chat_command(CLI::App& app, Io& io) {
   options->generation.add_to(*command);
   options->speculation.add_to(*command);
   options->images.add_to(*command);
+  options->images.add_video_to(*command);
   add_quantize(*command, options->quantize);
   options->machine.add_to(*command);
   command->footer(str("In the chat:\n", kChatHelp,

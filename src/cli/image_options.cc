@@ -52,8 +52,8 @@ text::ContentItem Pictures::show(const std::string& file) {
   return {text::ContentItem::Kind::kImage, file};
 }
 
-std::vector<text::ContentItem> Pictures::show_video(const ImageOptions& options) {
-  const std::string& name = options.video();
+std::vector<text::ContentItem> Pictures::show_video(const std::string& name,
+                                                    const ImageOptions& options) {
   engine::ImageEncoder& eyes = encoder();  // a model without is known before decoding
   const int64_t room = most_ - static_cast<int64_t>(shown_.size());
   const media::VideoOptions wanted = options.frames(room);
@@ -67,10 +67,12 @@ std::vector<text::ContentItem> Pictures::show_video(const ImageOptions& options)
   const auto count = static_cast<int64_t>(frames.size());
   if (count > room) throw too_many(count);
   std::vector<text::ContentItem> content;
+  std::vector<engine::EncodedImagePtr> encoded;
   for (const media::VideoFrame& frame : frames) {
     engine::add_frame(content, name, frame.seconds);
-    shown_.push_back(eyes.encode(frame.image));
+    encoded.push_back(eyes.encode(frame.image));
   }
+  shown_.insert(shown_.end(), encoded.begin(), encoded.end());
   return content;
 }
 

@@ -45,9 +45,10 @@ class Pictures {
   /// Reads a picture and returns the content item that stands for it. Throws UsageError when the
   /// model does not see or there are too many, and as ImageEncoder::encode_file.
   text::ContentItem show(const std::string& file);
-  /// Frames of a video, each after a line with its time: "Frame at 1:02.5:". Throws UsageError when
-  /// there is no room for them, and as media::sample_video.
-  std::vector<text::ContentItem> show_video(const ImageOptions& options);
+  /// Frames of a video, chosen as the options say, each after a line with its time: "Frame at
+  /// 1:02.5:". Throws UsageError when there is no room for them, and as media::sample_video; then
+  /// none is shown.
+  std::vector<text::ContentItem> show_video(const std::string& file, const ImageOptions& options);
   /// Forgets those after the first `count`.
   void keep(size_t count) { shown_.resize(count); }
   const std::vector<engine::EncodedImagePtr>& shown() const { return shown_; }

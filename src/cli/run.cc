@@ -63,7 +63,8 @@ engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& 
   std::vector<text::ContentItem> content;
   for (const std::string& file : options.images.files()) content.push_back(pictures.show(file));
   if (!options.images.video().empty()) {
-    for (auto& item : pictures.show_video(options.images)) content.push_back(std::move(item));
+    for (auto& item : pictures.show_video(options.images.video(), options.images))
+      content.push_back(std::move(item));
   }
   content.push_back({text::ContentItem::Kind::kText, words});
   const text::ChatFormat format(tokenizer);

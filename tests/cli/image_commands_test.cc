@@ -108,6 +108,32 @@ TEST_F(ImageCommands, ChatLooksAtPictures) {
   EXPECT_EQ(saved["messages"][0]["content"][1]["text"], "what?");
 }
 
+TEST_F(ImageCommands, ChatLooksAtVideos) {
+  const std::string video = test::data_dir() / "media/seconds.mp4";
+  const std::vector<std::string> chat = {"chat", path("seeing"), "-n", "6",        "--temp",
+                                         "0",    "-t",           "1",  "--frames", "3"};
+  const std::string wanted = ask("seeing", {"--chat", "--video", video, "--frames", "3"})["text"];
+  EXPECT_EQ(corral(chat, "/video " + video + "\nwhat?\n").out, wanted + "\n");
+  auto shown = chat;
+  shown.insert(shown.end(), {"--video", video});
+  EXPECT_EQ(corral(shown, "what?\n").out, wanted + "\n");
+
+  // What cannot be shown changes nothing: the third video finds room for two frames only.
+  const std::string twice = "/video " + video + "\n/video " + video + "\n";
+  const Result full = corral(chat, "/video\n/video red.mp4\n" + twice + "/video " + video +
+                                       "\nwhat?\n/save " + path("talk.json") + "\n");
+  EXPECT_EQ(full.status, 0);
+  EXPECT_THAT(full.err, HasSubstr("/video needs a file name"));
+  EXPECT_THAT(full.err, HasSubstr("red.mp4"));
+  EXPECT_THAT(full.err, HasSubstr("3 frames, but 2 more pictures are allowed"));
+  const Json saved = Json::parse(read_file(path("talk.json")));
+  int frames = 0;
+  for (const Json& item : saved["messages"][0]["content"]) {
+    frames += item["type"] == "image_url" ? 1 : 0;
+  }
+  EXPECT_EQ(frames, 6);
+}
+
 TEST_F(ImageCommands, ConvertCarriesTheTowerToGgufAndBack) {
   const Json wanted = ask("seeing", {"--chat", "--image", path("red.bmp")});
   EXPECT_EQ(corral({"convert", path("seeing"), path("m.gguf"), "--type", "f32"}).status, 0);
