@@ -36,8 +36,8 @@ run: build ## chat with the model in models/; without a terminal, let it write o
 	@if [ -t 0 ] && [ -t 1 ]; then $(BUILD)/corral chat $(MODEL); \
 	else $(BUILD)/corral run $(MODEL) -p 'Once upon a time' -n 200; fi
 
-test: configure ## build everything and run the tests; FILTER=REGEX selects
-	@cmake --build $(BUILD) -j $(JOBS)
+test: configure ## build the program and the tests and run them; FILTER=REGEX selects
+	@cmake --build $(BUILD) -j $(JOBS) --target corral_all_tests
 	@python3 tools/run_tests.py $(BUILD) -j $(JOBS) -R '$(FILTER)'
 
 test-arm: ## test the kernels for 64-bit ARM: Debian's cross compiler, run in qemu

@@ -29,7 +29,7 @@ struct InfoOptions {
 constexpr std::array kKvTypes = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
 
 // What is known of a model: from its files, or of a preset from arithmetic alone.
-struct Subject {
+struct InfoSubject {
   std::string name;
   std::string format;
   model::Config config;
@@ -55,7 +55,7 @@ bool is_preset(const std::string& name) {
                      [&](const auto& preset) { return preset.name == name; });
 }
 
-Subject inspect(const std::string& argument) {
+InfoSubject inspect(const std::string& argument) {
   std::error_code error;
   if (!std::filesystem::exists(argument, error) && is_preset(argument)) {
     const model::Preset preset = model::find_preset(argument);
@@ -64,7 +64,7 @@ Subject inspect(const std::string& argument) {
   CpuOptions one_thread;
   one_thread.threads = 1;
   const auto loaded = model::load_model(resolve_model(argument), Device::cpu(one_thread));
-  Subject subject{loaded.name, loaded.format, loaded.model.config(), {}, {}};
+  InfoSubject subject{loaded.name, loaded.format, loaded.model.config(), {}, {}};
   if (loaded.vision) subject.vision = loaded.vision->config();
   for (const auto& tensor : loaded.source->tensors()) {
     if (tensor.size_bytes > 0) subject.bytes_by_type[tensor.type_name] += tensor.size_bytes;
@@ -108,7 +108,7 @@ std::string layer_kinds(const model::Config& config) {
   return kinds;
 }
 
-OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
+OrderedJson as_json(const InfoSubject& subject, const InfoOptions& options) {
   const auto count = subject.parameters();
   OrderedJson json;
   json["name"] = subject.name;
@@ -130,7 +130,7 @@ OrderedJson as_json(const Subject& subject, const InfoOptions& options) {
   return json;
 }
 
-void print(std::ostream& out, const Subject& subject, const InfoOptions& options) {
+void print(std::ostream& out, const InfoSubject& subject, const InfoOptions& options) {
   const model::Config& c = subject.config;
   const auto count = subject.parameters();
   out << subject.name << " (" << subject.format << ")\n"
@@ -184,7 +184,7 @@ void add_info_command(CLI::App& app, Io& io) {
   command->footer(
       "Examples:\n  corral info scout\n  corral info model.gguf --json --context 100000");
   command->callback([options, &io] {
-    const Subject subject = inspect(options->model);
+    const InfoSubject subject = inspect(options->model);
     if (options->json) {
       io.out << as_json(subject, *options).dump() << '\n';
     } else {

@@ -7,8 +7,7 @@
 namespace corral::engine {
 namespace {
 
-// The identity of a placeholder: this bit, the number of its image, and the row of its vectors.
-constexpr uint64_t kImageMark = uint64_t{1} << 63;
+// The identity of a placeholder: kImageMark, the number of its image, and the row of its vectors.
 constexpr int kRowBits = 24;
 constexpr uint64_t kRowMask = (uint64_t{1} << kRowBits) - 1;
 

@@ -22,6 +22,9 @@ struct Prompt {
   std::vector<uint64_t> identities() const;
 };
 
+/// What the identities of placeholders have and those of text have not.
+inline constexpr uint64_t kImageMark = uint64_t{1} << 63;
+
 /// Consecutive tokens of one sequence, with their identities and the images that these name.
 struct PromptPiece {
   std::span<const int32_t> tokens;

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/fingerprint.h"
+#include "engine/prompt.h"
 #include "io/safetensors.h"
 #include "io/safetensors_writer.h"
 
@@ -15,7 +16,6 @@ namespace {
 
 constexpr const char* kFormat = "corral-session";
 constexpr const char* kVersion = "1";
-constexpr uint64_t kImageMark = uint64_t{1} << 63;  // as Prompt::identities() has it
 
 std::string kind_name(size_t kind) { return str("pages.", kind); }
 
