@@ -107,7 +107,8 @@ class Scheduler {
   /// Gives it back; with identities (as many as its length) the prefix cache remembers it.
   void release(const Held& held, std::span<const uint64_t> identities = {});
   /// Tells apart what gives other bits of keys and values: another model, layout or precision,
-  /// other kernels. Found by asking the model, the first time.
+  /// other kernels. Found by asking the model, the first time; two models that differ only in
+  /// experts which 64 tokens do not reach look the same.
   uint64_t fingerprint();
   bool has_prefix_cache() const { return prefixes_.has_value(); }
   int64_t vocab_size() const { return model_.config().vocab_size; }

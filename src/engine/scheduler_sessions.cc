@@ -29,8 +29,7 @@ void Scheduler::release(const Held& held, std::span<const uint64_t> identities) 
 }
 
 // Some tokens through all layers: the vectors that come out depend on every layer's weights, on the
-// precision and on the kernels, bit for bit. The experts that they miss differ only between models
-// whose other weights do not.
+// precision and on the kernels, bit for bit; only not on experts that none of them is sent to.
 uint64_t Scheduler::fingerprint() {
   if (fingerprint_) return *fingerprint_;
   constexpr int64_t kProbeTokens = 64;

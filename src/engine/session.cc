@@ -8,7 +8,6 @@
 #include "base/error.h"
 
 namespace corral::engine {
-namespace {}  // namespace
 
 Session::Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
                  const model::ForwardOptions& options, int64_t piece_tokens, kv::KvTypes kv_types)

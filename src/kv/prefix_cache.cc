@@ -14,6 +14,7 @@ int64_t common(std::span<const PrefixCache::Identity> a, std::span<const PrefixC
 
 std::vector<const KvBlock*> blocks_of(const auto& nodes) {
   std::vector<const KvBlock*> blocks;
+  blocks.reserve(nodes.size());
   for (const auto* node : nodes) blocks.push_back(&node->block);
   return blocks;
 }
@@ -72,6 +73,8 @@ int64_t PrefixCache::adoptable(const Path& path, int64_t length) const {
   if (disk_ == nullptr) return cache_.adoptable(blocks_of(path.nodes), length);
   std::vector<KvBlock> views;
   std::vector<const KvBlock*> blocks;
+  views.reserve(path.nodes.size());
+  blocks.reserve(path.nodes.size());
   for (const Node* node : path.nodes) views.push_back(view(*node));
   for (const KvBlock& block : views) blocks.push_back(&block);
   return cache_.adoptable(blocks, length);

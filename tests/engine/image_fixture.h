@@ -56,19 +56,7 @@ inline std::shared_ptr<const text::Tokenizer> sighted_tokenizer() {
   return text::Tokenizer::create(spec);
 }
 
-/// The smallest tower that sees squares of 8 pixels, for a text model of this config.
-inline model::VisionConfig tiny_vision(const model::Config& text) {
-  model::VisionConfig c;
-  c.hidden_size = 8;
-  c.num_hidden_layers = 1;
-  c.num_attention_heads = 2;
-  c.intermediate_size = 32;
-  c.image_size = 8;
-  c.patch_size = 2;
-  c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
-  c.text_hidden_size = text.hidden_size;
-  return c;
-}
+using corral::test::tiny_vision;
 
 /// A tiny model that sees.
 class ImageSession : public ::testing::Test {

@@ -5,6 +5,7 @@
 #include "model/initialise.h"
 #include "model/presets.h"
 #include "model/text_model.h"
+#include "model/vision/vision_config.h"
 #include "text/tokenizer.h"
 
 namespace corral::test {
@@ -25,6 +26,20 @@ inline model::Config tiny_config(bool scout = true) {
     c.attn_temperature_tuning = false;
   }
   c.normalise();
+  return c;
+}
+
+/// A small tower that sees squares of 8 pixels, for a text model of this config.
+inline model::VisionConfig tiny_vision(const model::Config& text, int64_t layers = 1) {
+  model::VisionConfig c;
+  c.hidden_size = 8;
+  c.num_hidden_layers = layers;
+  c.num_attention_heads = 2;
+  c.intermediate_size = 32;
+  c.image_size = 8;
+  c.patch_size = 2;
+  c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
+  c.text_hidden_size = text.hidden_size;
   return c;
 }
 

@@ -26,16 +26,8 @@ Config two_layers() {
   return c;
 }
 
-VisionConfig tiny_vision(const Config& text) {
-  VisionConfig c;
-  c.hidden_size = 8;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = 2;
-  c.intermediate_size = 32;
-  c.image_size = 8;
-  c.patch_size = 2;
-  c.projector_input_dim = c.projector_output_dim = c.vision_output_dim = 12;
-  c.text_hidden_size = text.hidden_size;
+VisionConfig two_layer_vision(const Config& text) {
+  VisionConfig c = test::tiny_vision(text, 2);
   c.image_token = kPatch;
   return c;
 }
@@ -57,7 +49,7 @@ class Fusion : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1});
   Config text = two_layers();
-  VisionConfig vision = tiny_vision(text);
+  VisionConfig vision = two_layer_vision(text);
   TextModel model{text, arrange_weights(text, [this](const ParameterInfo& info) {
                     return initialise_parameter(text, info, 1, device);
                   })};

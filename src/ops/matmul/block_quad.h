@@ -2,7 +2,7 @@
 
 // What the formats unpack into, and the tools they share. For *_isa.cc files.
 
-#include "ops/matmul/block_vec.h"
+#include "ops/matmul/block_lanes.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
