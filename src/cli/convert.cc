@@ -51,8 +51,8 @@ void write_gguf(const ConvertOptions& options, const model::StreamedModel& model
   // llama.cpp keeps the image tower in a file of its own; sight suffers from coarse blocks.
   const bool exact = gguf.dtype == DType::kF32 || gguf.dtype == DType::kF16;
   const auto path = options.out.parent_path() / str("mmproj-", options.out.filename().string());
-  model::save_mmproj(path, *model.vision(), model.vision_weights(),
-                     exact ? gguf.dtype : DType::kBF16, gguf.name);
+  model::save_mmproj(path, *model.vision(), model.tower(), exact ? gguf.dtype : DType::kBF16,
+                     gguf.name);
   io.err << "corral: the image tower is in " << path.string() << '\n';
 }
 

@@ -30,9 +30,9 @@ StreamedModel::StreamedModel(const std::filesystem::path& path, const DevicePtr&
   if (vision_) set_vision_config(config_, *vision_);
 }
 
-VisionWeights StreamedModel::vision_weights() const {
-  return loaded_ ? loaded_->need_vision()->weights()
-                 : hf_vision_weights(*source_, vision_.value(), device_);
+std::vector<ExportTensor> StreamedModel::tower() const {
+  return loaded_ ? hf_vision_tensors(vision_.value(), loaded_->need_vision()->weights())
+                 : hf_vision_tensors(vision_.value(), *source_, device_);
 }
 
 std::vector<ExportTensor> StreamedModel::hf(ExpertCoding coding) const {
@@ -40,10 +40,7 @@ std::vector<ExportTensor> StreamedModel::hf(ExpertCoding coding) const {
   std::vector<ExportTensor> list = loaded_ ? hf_tensors(config_, loaded_->model.weights())
                                            : hf_tensors(config_, *source_, device_);
   if (!vision_) return list;
-  std::vector<ExportTensor> tower = loaded_
-                                        ? hf_vision_tensors(*vision_, loaded_->vision->weights())
-                                        : hf_vision_tensors(*vision_, *source_, device_);
-  for (ExportTensor& tensor : tower) list.push_back(std::move(tensor));
+  for (ExportTensor& tensor : tower()) list.push_back(std::move(tensor));
   return list;
 }
 

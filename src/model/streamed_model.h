@@ -26,8 +26,9 @@ class StreamedModel {
   const std::string& name() const { return name_; }
   const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }
   const std::optional<VisionConfig>& vision() const { return vision_; }
-  /// The image tower, for a projector file. There must be one.
-  VisionWeights vision_weights() const;
+  /// The image tower's tensors under their Hugging Face names. There must be one. The model must
+  /// outlive the list.
+  std::vector<ExportTensor> tower() const;
 
   /// The lists of export.h; Hugging Face's with the image tower. The model must outlive them. With
   /// coding, throws NotSupported when the experts are codes already.

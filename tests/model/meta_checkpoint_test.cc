@@ -11,12 +11,14 @@
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "kv/batch.h"
+#include "model/export_source.h"
 #include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
 #include "model/initialise.h"
 #include "model/loaded_model.h"
 #include "model/streamed_model.h"
 #include "model/tiny_model.h"
+#include "model/vision/vision_checkpoint.h"
 #include "quant/dense.h"
 #include "support/paths.h"
 #include "support/temp_dir.h"
@@ -319,6 +321,17 @@ TEST_P(MetaGoldens, HaveTheTensorsAndLogitsOfTheHuggingFaceForm) {
   EXPECT_TRUE(same_bits(logits_of(TextModel(config, hf_weights(*meta, config, device))),
                         logits_of(TextModel(expected, hf_weights(*hf, expected, device)))));
   EXPECT_EQ(load_model(meta_dir, device).format, "meta");
+  // A projector file written part by part from Meta's parts is that of the whole tower.
+  const test::TempDir dir;
+  const VisionConfig eyes = vision_config(expected, "config.json").value();
+  const auto projector_file = [&](const std::vector<ExportTensor>& tensors) {
+    const auto path = dir.path() / "mmproj.gguf";
+    save_mmproj(path, eyes, tensors, DType::kF16, "eyes");
+    return read_file(path);
+  };
+  const VisionWeights whole = hf_vision_weights(*hf, eyes, device);
+  EXPECT_EQ(projector_file(hf_vision_tensors(eyes, *meta, device)),
+            projector_file(hf_vision_tensors(eyes, whole)));
   // What params.json cannot say.
   for (Config* c : {&config, &expected}) {
     c->max_position_embeddings = 4096;

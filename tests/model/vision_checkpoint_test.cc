@@ -62,7 +62,8 @@ TEST_F(VisionCheckpoint, ReadsTheConfigOfTheReference) {
 
 TEST_F(VisionCheckpoint, ThroughAProjectorFileGivesTheSameBits) {
   save_text("m.gguf");
-  save_mmproj(dir.path() / "mmproj-m.gguf", vision, weights, DType::kF32, "eyes");
+  save_mmproj(dir.path() / "mmproj-m.gguf", vision, hf_vision_tensors(vision, weights), DType::kF32,
+              "eyes");
   const LoadedModel found = load_model(dir.path() / "m.gguf", device);
   EXPECT_TRUE(test::same_bits(encode(found), wanted()));
   VisionConfig read = found.vision->config();
@@ -76,7 +77,8 @@ TEST_F(VisionCheckpoint, InSmallerTypesStaysClose) {
   save_text("m.gguf");
   const Tensor exact = wanted();
   for (const DType dtype : {DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    save_mmproj(dir.path() / "small.gguf", vision, weights, dtype, "eyes");
+    save_mmproj(dir.path() / "small.gguf", vision, hf_vision_tensors(vision, weights), dtype,
+                "eyes");
     const LoadedModel loaded = load_model(dir.path() / "m.gguf", device, dir.path() / "small.gguf");
     const Tensor got = encode(loaded);
     double error = 0;
@@ -92,7 +94,8 @@ TEST_F(VisionCheckpoint, InSmallerTypesStaysClose) {
 }
 
 TEST_F(VisionCheckpoint, UsesLlamaCppsNames) {
-  save_mmproj(dir.path() / "p.gguf", vision, weights, DType::kF16, "eyes");
+  save_mmproj(dir.path() / "p.gguf", vision, hf_vision_tensors(vision, weights), DType::kF16,
+              "eyes");
   const io::GgufFile file(dir.path() / "p.gguf");
   EXPECT_EQ(file.get_string("general.architecture"), "clip");
   EXPECT_EQ(file.get_string("clip.projector_type"), "llama4");
@@ -135,11 +138,11 @@ TEST_F(VisionCheckpoint, SaysWhatIsWrongWithAProjectorFile) {
       ThrowsMessage<CorruptFile>(HasSubstr("architecture is 'llama4', an image projector")));
   VisionConfig wide = vision;
   wide.text_hidden_size = 80;
-  save_mmproj(
-      dir.path() / "mmproj-wide.gguf", wide,
-      arrange_vision_weights(wide, [&, next = size_t{0}, all = initialise_vision(wide, 1, device)](
-                                       const auto&) mutable { return all[next++]; }),
-      DType::kF32, "wide");
+  const VisionWeights eyes =
+      arrange_vision_weights(wide, [next = size_t{0}, all = initialise_vision(wide, 1, device)](
+                                       const auto&) mutable { return all[next++]; });
+  save_mmproj(dir.path() / "mmproj-wide.gguf", wide, hf_vision_tensors(wide, eyes), DType::kF32,
+              "wide");
   EXPECT_THAT([&] { load("mmproj-wide.gguf"); },
               ThrowsMessage<CorruptFile>(HasSubstr("belongs to another model")));
   // Found beside the model, but not asked for: text works without.

@@ -140,14 +140,17 @@ std::filesystem::path find_mmproj(const std::filesystem::path& model) {
 }
 
 void save_mmproj(const std::filesystem::path& path, const VisionConfig& config,
-                 const VisionWeights& weights, DType dtype, const std::string& name) {
+                 const std::vector<ExportTensor>& tensors, DType dtype, const std::string& name) {
   io::GgufWriter writer(path, metadata(config, dtype, name));
   const std::vector<VisionParameterInfo> infos = vision_parameter_list(config);
-  const std::vector<Tensor> tensors = vision_tensors(config, weights);
   for (const VisionParameterInfo& info : infos) {
     writer.declare(info.gguf, stored_dtype(info.hf, dtype), info.hf.shape);
   }
-  for (size_t i = 0; i < infos.size(); ++i) writer.write(infos[i].gguf, tensors[i]);
+  for (size_t i = 0; i < infos.size(); ++i) {
+    for (int64_t part = 0; part < tensors[i].parts; ++part) {
+      writer.write(infos[i].gguf, tensors[i].make(part));
+    }
+  }
   writer.finish();
 }
 

@@ -31,10 +31,10 @@ VisionWeights mmproj_weights(const io::GgufFile& file, const VisionConfig& confi
 /// only mmproj*.gguf of the folder. Empty when there is none, or several to choose from.
 std::filesystem::path find_mmproj(const std::filesystem::path& model);
 
-/// Writes such a file: matrices in `dtype` (f32, f16, bf16, or q8_0 where rows are whole blocks),
-/// vectors and positions in f32.
+/// Writes such a file from the lists below: matrices in `dtype` (f32, f16, bf16, or q8_0 where rows
+/// are whole blocks), vectors and positions in f32. No more than a part of a tensor is in memory.
 void save_mmproj(const std::filesystem::path& path, const VisionConfig& config,
-                 const VisionWeights& weights, DType dtype, const std::string& name);
+                 const std::vector<ExportTensor>& tensors, DType dtype, const std::string& name);
 
 /// The tower's tensors under their Hugging Face names. The weights must outlive the list.
 std::vector<ExportTensor> hf_vision_tensors(const VisionConfig& config,
