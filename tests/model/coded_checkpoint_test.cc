@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -33,9 +34,12 @@ using testing::HasSubstr;
 // A safetensors file with FP8 codes, which no writer of ours makes.
 class Fp8Folder {
  public:
-  explicit Fp8Folder(const std::map<std::string, Tensor>& floats) {
+  enum class Shared { kCoded, kFloat };
+  explicit Fp8Folder(const std::map<std::string, Tensor>& floats, Shared shared = Shared::kCoded)
+      : shared_(shared) {
     for (const auto& [name, tensor] : floats) {
-      if (name.find("experts.") != name.npos || name.find("shared_expert.") != name.npos) continue;
+      const bool is_shared = name.find("shared_expert.") != name.npos;
+      if (name.find("experts.") != name.npos || (is_shared && shared == Shared::kCoded)) continue;
       const auto* bytes = reinterpret_cast<const char*>(tensor.data<std::byte>());
       add(name, "BF16", tensor.shape(), {bytes, static_cast<size_t>(tensor.size_bytes())});
     }
@@ -68,8 +72,17 @@ class Fp8Folder {
     data_ += bytes;
   }
   void add_scales(const std::string& name, const Shape& shape, const std::vector<float>& scales) {
-    add(name, "F32", shape,
-        {reinterpret_cast<const char*>(scales.data()), scales.size() * sizeof(float)});
+    if (shared_ == Shared::kCoded) {
+      add(name, "F32", shape,
+          {reinterpret_cast<const char*>(scales.data()), scales.size() * sizeof(float)});
+      return;
+    }
+    std::string bytes;
+    for (const float scale : scales) {
+      const uint16_t bits = f32_to_bf16(scale);
+      bytes.append(reinterpret_cast<const char*>(&bits), sizeof bits);
+    }
+    add(name, "BF16", shape, bytes);
   }
   void add_matrices(const std::string& prefix, const MlpWeights& mlp, int64_t index) {
     for (const auto& [name, w] : {std::pair{"gate_proj", &mlp.gate}, std::pair{"up_proj", &mlp.up},
@@ -108,9 +121,20 @@ class Fp8Folder {
     add_scales(name + "_scale", {E, 1, columns}, scales);
   }
 
+  Shared shared_;  // kFloat: as released, with scales in bf16
   std::vector<io::TensorInfo> infos_;
   std::string data_;
 };
+
+// The scales as a file keeps them that stores them in bf16.
+void round_scales(MlpWeights& mlp) {
+  for (quant::LinearWeight* w : {&mlp.gate, &mlp.up, &mlp.down}) {
+    w->scales = w->scales.clone();
+    auto* scale = w->scales.mutable_data<float>();
+    std::transform(scale, scale + w->scales.numel(), scale,
+                   [](float exact) { return bf16_to_f32(f32_to_bf16(exact)); });
+  }
+}
 
 class CodedCheckpoint : public testing::Test {
  protected:
@@ -245,6 +269,45 @@ TEST_F(CodedCheckpoint, Fp8FilesOfBothFormsAreTheModelMadeAtLoad) {
     folder.write(path / "model.safetensors");
     EXPECT_TRUE(same_bits(logits_of(load_model(path, device).model), logits_of(fp8))) << fused;
   }
+}
+
+// Of Maverick in FP8 routed experts alone are codes, one matrix an expert, under the names of the
+// model that sees; shared experts, dense layers and attention are bf16
+// (docs/formats/safetensors.md).
+TEST_F(CodedCheckpoint, ReadsTheFormInWhichMaverickWasReleased_FactsMetaFp8) {
+  Config seeing = config;
+  seeing.multimodal_layout = true;
+  save_hf(dir.path() / "floats", seeing, made.weights(), DType::kBF16);
+  TextWeights wanted = coded(ExpertCoding::kFp8).weights();
+  const TextModel floats = bf16();
+  Fp8Folder folder(tensors(dir.path() / "floats"), Fp8Folder::Shared::kFloat);
+  for (size_t i = 0; i < wanted.layers.size(); ++i) {
+    if (!wanted.layers[i].moe) continue;
+    MoeWeights& moe = *wanted.layers[i].moe;
+    moe.shared = floats.weights().layers[i].moe->shared;
+    round_scales(moe.experts);
+    folder.add_single(str("language_model.model.layers.", i, ".feed_forward.experts."),
+                      moe.experts);
+  }
+  const auto path = dir.path() / "released";
+  std::filesystem::create_directories(path);
+  Json json = Json::parse(config_json(seeing));
+  json["quantization_config"] = Json::parse(R"({"quant_method": "compressed-tensors",
+    "format": "float-quantized", "quantization_status": "compressed", "kv_cache_scheme": null,
+    "global_compression_ratio": null, "config_groups": {"group_0": {"targets": ["Linear"],
+      "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": true,
+                  "dynamic": false, "group_size": null, "actorder": null},
+      "input_activations": {"num_bits": 8, "type": "float", "strategy": "token",
+                            "symmetric": true, "dynamic": true}, "output_activations": null}},
+    "ignore": ["language_model.model.layers.0.self_attn.q_proj",
+               "language_model.model.layers.1.feed_forward.shared_expert.gate_proj",
+               "language_model.model.layers.1.feed_forward.router", "language_model.lm_head"]})");
+  write_file_atomically(path / "config.json", json.dump());
+  folder.write(path / "model.safetensors");
+  const LoadedModel loaded = load_model(path, device);
+  EXPECT_EQ(loaded.model.weights().layers[1].moe->shared.up.coding, quant::Coding::kNone);
+  EXPECT_TRUE(same_bits(logits_of(loaded.model), logits_of(TextModel(config, wanted))));
+  EXPECT_FALSE(same_bits(logits_of(loaded.model), logits_of(floats)));
 }
 
 TEST_F(CodedCheckpoint, CanBeWrittenAsFloatsAgain) {
