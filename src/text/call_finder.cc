@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "text/json_call_rows.h"
 #include "text/python_json.h"
 #include "text/python_literal.h"
 
@@ -11,65 +12,9 @@ namespace {
 
 using Calls = std::vector<ToolCall>;
 
-constexpr std::string_view kSpace = " \t\r\n";
 constexpr std::string_view kFunctionTag = "<function=";
 constexpr std::string_view kQueryCall = ".call(query=\"";
 constexpr size_t kMaxNameBytes = 64;  // of a function, as in OpenAI's API
-
-ToolCall make_call(std::string name, const OrderedJson& arguments) {
-  OrderedJson named = arguments;
-  // Models call the built-in functions in the form of the others, with parameters named as they
-  // like.
-  if (is_builtin_tool(name) && !arguments.empty()) {
-    named = OrderedJson::object();
-    named[name == "code_interpreter" ? "code" : "query"] = arguments.begin().value();
-  }
-  return {std::move(name), python_json(named)};
-}
-
-void skip(std::string_view& text, std::string_view characters) {
-  text.remove_prefix(std::min(text.find_first_not_of(characters), text.size()));
-}
-
-/// The JSON object at the beginning of `text`; moves `text` behind it. Falls back on a Python dict.
-std::optional<OrderedJson> take_object(std::string_view& text) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if ((c == '}' || c == ']') && --depth == 0) {
-      std::optional<OrderedJson> object = try_parse_json(text.substr(0, i + 1));
-      if (!object) break;
-      text.remove_prefix(i + 1);
-      return object->is_object() ? object : std::nullopt;
-    }
-  }
-  auto literal = parse_python_literal(text);
-  if (!literal || !literal->first.is_object()) return std::nullopt;
-  text.remove_prefix(literal->second);
-  return std::move(literal->first);
-}
-
-/// The arguments in a JSON call: "parameters" as Llama is told, "arguments" as other models write.
-const OrderedJson* arguments_of(const OrderedJson& call) {
-  for (const char* key : {"parameters", "arguments"}) {
-    const auto found = call.find(key);
-    if (found != call.end()) return found->is_object() ? &*found : nullptr;
-  }
-  return nullptr;
-}
-
-bool describes_call(const OrderedJson& object) {
-  const auto name = object.find("name");
-  return name != object.end() && name->is_string() && arguments_of(object) != nullptr;
-}
 
 /// <function=NAME>{...}, anywhere in the text, as often as it comes.
 FoundCalls function_tag_calls(std::string_view text) {
@@ -89,46 +34,6 @@ FoundCalls function_tag_calls(std::string_view text) {
   return found;
 }
 
-/// JSON objects that describe calls, in a row or as one array, and nothing else.
-Calls json_calls(std::string_view text) {
-  const bool is_array = text.starts_with('[');
-  if (is_array) {
-    text.remove_prefix(1);
-    skip(text, kSpace);
-  }
-  Calls calls;
-  while (!text.empty()) {
-    const auto object = text[0] == '{' ? take_object(text) : std::nullopt;
-    if (!object || !describes_call(*object)) return {};
-    calls.push_back(make_call((*object)["name"].get<std::string>(), *arguments_of(*object)));
-    skip(text, is_array ? " \t\r\n," : " \t\r\n;,");
-    if (!is_array || text.empty() || text[0] != ']') continue;
-    text.remove_prefix(1);
-    skip(text, kSpace);
-    return text.empty() ? calls : Calls{};
-  }
-  return calls;
-}
-
-/// What json_calls may still make of it.
-bool may_become_json_calls(std::string_view text) {
-  const bool is_array = text.starts_with('[');
-  if (is_array) text.remove_prefix(1);
-  for (skip(text, kSpace); !text.empty(); skip(text, " \t\r\n;,")) {
-    if (is_array && text[0] == ']') {
-      text.remove_prefix(1);
-      skip(text, kSpace);
-      return text.empty();
-    }
-    if (text[0] != '{') return false;
-    OrderedJson object;
-    const Viability viability = take_viable_object(text, object);
-    if (viability == Viability::kRunsOut) return true;
-    if (viability == Viability::kWrong || !describes_call(object)) return false;
-  }
-  return true;
-}
-
 Calls python_calls(std::string_view text) {
   auto parsed = parse_python_calls(text);
   // Models forget the last bracket; every call in it is complete.
@@ -139,19 +44,20 @@ Calls python_calls(std::string_view text) {
   return calls;
 }
 
-bool may_become_calls(std::string_view text) {
-  if (may_become_json_calls(text)) return true;
-  return text[0] == '[' && viability_of_calls(text) != Viability::kWrong;
+/// May the text from `at` on become calls, as JSON or as a Python list?
+bool may_become_calls(std::string_view text, size_t at, JsonCallRows& rows) {
+  if (rows.may_become_calls(at)) return true;
+  return text[at] == '[' && viability_of_calls(text.substr(at)) != Viability::kWrong;
 }
 
 /// Calls as JSON or as a Python list that end the text.
 FoundCalls calls_at_end(std::string_view text) {
+  JsonCallRows rows(text);
   for (size_t at = text.find_first_of("[{"); at != text.npos;
        at = text.find_first_of("[{", at + 1)) {
-    const std::string_view rest = text.substr(at);
-    if (!may_become_calls(rest)) continue;
-    Calls calls = json_calls(rest);
-    if (calls.empty() && rest[0] == '[') calls = python_calls(rest);
+    if (!may_become_calls(text, at, rows)) continue;
+    Calls calls = rows.calls(at);
+    if (calls.empty() && text[at] == '[') calls = python_calls(text.substr(at));
     if (calls.empty()) continue;
     return {.calls = std::move(calls),
             .begin = at,
@@ -214,7 +120,7 @@ FoundCalls calls_in_code(std::string_view answer) {
   skip(whole, kSpace);
   FoundCalls found = function_tag_calls(code);
   if (found.calls.empty() && !whole.empty()) {
-    found.calls = json_calls(whole);
+    found.calls = JsonCallRows(whole).calls(0);
     if (found.calls.empty()) found.calls = python_calls(whole);
     if (found.calls.empty()) found = query_call(code);
   }
@@ -258,6 +164,7 @@ FoundCalls find_calls(std::string_view answer, bool is_code) {
 size_t certain_text_end(std::string_view answer, size_t from) {
   const size_t mark = possible_mark_begin(answer);
   const std::string_view body = answer.substr(0, mark);
+  JsonCallRows rows(body);
   size_t at = std::min(from, mark);
   while (at < mark) {
     const std::string_view rest = body.substr(at);
@@ -270,7 +177,7 @@ size_t certain_text_end(std::string_view answer, size_t from) {
     }
     const char c = rest[0];
     if (c == '<' && (rest.starts_with(kFunctionTag) || kFunctionTag.starts_with(rest))) return at;
-    if ((c == '[' || c == '{') && may_become_calls(rest)) return at;
+    if ((c == '[' || c == '{') && may_become_calls(body, at, rows)) return at;
     ++at;
   }
   return mark;

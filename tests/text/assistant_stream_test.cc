@@ -179,5 +179,29 @@ TEST(AssistantStream, TakesLongArgumentsInLinearTime) {
   EXPECT_EQ(stream.finish().answer.tool_calls.size(), 1u);
 }
 
+// Each object in a row might begin the calls that end the text. Objects that go wrong at the end,
+// objects that stop in the middle, and those that JSON takes but not a call.
+TEST(AssistantStream, TakesManyCallsThatAreNoneInLinearTime) {
+  const std::string call = "{\"name\": \"f\", \"parameters\": {}}, ";
+  const std::string other = "{\"name\": \"f\", \"parameters\": {\"a\": 01}}; ";
+  for (const auto& [unit, end] :
+       {std::pair{call, "no more"}, {call, "{\"name\": \"f"}, {call + other, "{\"name\": \"f"}}) {
+    for (const char* begin : {"", "["}) {
+      std::string answer = begin;
+      while (answer.size() < 500'000) answer += unit;
+      answer += end;
+      const auto start = std::chrono::steady_clock::now();
+      EXPECT_TRUE(text::parse_assistant(answer).tool_calls.empty()) << begin << unit << end;
+      AssistantStream stream;
+      std::string shown;
+      for (size_t at = 0; at < answer.size(); at += 8) shown += stream.push(answer.substr(at, 8));
+      EXPECT_EQ(shown + stream.finish().text, answer);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      // Far above what it takes; the square of the objects needs minutes.
+      EXPECT_LT(taken.count(), 20.0) << begin << unit << end;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace corral::test
