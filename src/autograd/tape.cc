@@ -103,6 +103,11 @@ bool recording(Inputs inputs) {
                                            [](const Tensor& x) { return x.node() != nullptr; });
 }
 
+Tensor reuse_or_new(Tensor&& x, bool recorded) {
+  const bool free = !recorded && x.node() == nullptr && x.sole_owner();
+  return free ? std::move(x) : empty_like(x);
+}
+
 Tensor append(const char* name, Inputs inputs, Tensor output, Backward backward) {
   auto node = std::make_shared<Node>(name, output.shape());
   node->inputs_.reserve(inputs.size());

@@ -91,6 +91,12 @@ Tensor record(const char* name, Inputs inputs, Tensor output, Rule&& backward) {
 /// every run. The tape behind y is used up.
 void backward(const Tensor& y, const Tensor& dy = Tensor());
 
+/// Memory for the output of an op that makes element i of it of element i of x (and of whatever
+/// else): x's own when the caller handed x over (moved it in), nobody else can see it, it is on no
+/// tape, and the op is not `recorded`; otherwise new. x is moved from in the first case only; read
+/// what is asked of it before.
+Tensor reuse_or_new(Tensor&& x, bool recorded);
+
 /// While alive, ops on this thread write no tape.
 class NoGrad {
  public:

@@ -17,7 +17,7 @@ void PagePool::fill_free() {
     const int64_t pages = large ? std::max<int64_t>(1, kSlabBytes / page_bytes_) : 1;
     const auto first = static_cast<int64_t>(slots_.size());
     const auto index = static_cast<int64_t>(slabs_.size());
-    slabs_.push_back({.memory = nullptr, .first = first, .pages = pages});
+    slabs_.push_back({.memory = {}, .first = first, .pages = pages});
     slots_.resize(slots_.size() + static_cast<size_t>(pages), {.slab = index});
     empty_.push_back(index);
   }
@@ -61,7 +61,7 @@ void PagePool::drop_reference(int64_t page) {
   Slab& of_page = slab(index);
   if (--of_page.used > 0) return;
   std::erase_if(free_, [&](int64_t free) { return slot(free).slab == index; });
-  of_page.memory.reset();
+  of_page.memory = {};
   empty_.push_back(index);
 }
 

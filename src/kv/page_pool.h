@@ -39,7 +39,7 @@ class PagePool {
   };
   /// Consecutive slots; without memory while none is in use.
   struct Slab {
-    std::shared_ptr<Storage> memory;
+    StoragePtr memory;
     int64_t first = 0;
     int64_t pages = 0;
     int64_t used = 0;

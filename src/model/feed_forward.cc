@@ -1,6 +1,7 @@
 #include "model/feed_forward.h"
 
 #include <memory>
+#include <utility>
 
 #include "ops/add/add.h"
 #include "ops/balance_loss/balance_loss.h"
@@ -18,9 +19,9 @@ Tensor expert_mlps(const Tensor& x_ND, const MlpWeights& weights, const ops::Rou
                    const ForwardOptions& options) {
   const auto& offsets_E = routing.offsets_E;
   show_input(options, {&weights.gate, &weights.up}, x_ND, offsets_E);
-  const auto [gate_NF, up_NF] =
+  auto [gate_NF, up_NF] =
       ops::grouped_linear(x_ND, {weights.gate, weights.up}, offsets_E, options.precision);
-  const Tensor h_NF = ops::silu_mul(gate_NF, up_NF);
+  const Tensor h_NF = ops::silu_mul(std::move(gate_NF), up_NF);
   show_input(options, {&weights.down}, h_NF, offsets_E);
   return ops::grouped_linear(h_NF, weights.down, offsets_E, options.precision);
 }
@@ -29,8 +30,8 @@ Tensor expert_mlps(const Tensor& x_ND, const MlpWeights& weights, const ops::Rou
 
 Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, const ForwardOptions& options) {
   show_input(options, {&weights.gate, &weights.up}, x_TD);
-  const auto [gate_TF, up_TF] = ops::linear(x_TD, {weights.gate, weights.up}, options.precision);
-  const Tensor h_TF = ops::silu_mul(gate_TF, up_TF);
+  auto [gate_TF, up_TF] = ops::linear(x_TD, {weights.gate, weights.up}, options.precision);
+  const Tensor h_TF = ops::silu_mul(std::move(gate_TF), up_TF);
   show_input(options, {&weights.down}, h_TF);
   return ops::linear(h_TF, weights.down, options.precision);
 }

@@ -60,7 +60,8 @@ Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) 
     };
     x_TD = options.recompute ? autograd::checkpoint(run, x_TD) : run(x_TD, false);
   }
-  x_TD = ops::rms_norm(x_TD, &weights_.final_norm, static_cast<float>(config_.rms_norm_eps));
+  x_TD = ops::rms_norm(std::move(x_TD), &weights_.final_norm,
+                       static_cast<float>(config_.rms_norm_eps));
   observe(options, false, "", "final_norm", x_TD);
   if (options.cache != nullptr) options.cache->commit(batch);
   return x_TD;
@@ -75,18 +76,18 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
 
   const Tensor attention_in_TD = ops::rms_norm(x_TD, &weights.attention_norm, eps);
   observe(options, again, name, ".attn_norm", attention_in_TD);
-  const Tensor attention_TD =
+  Tensor attention_TD =
       attention(attention_in_TD, spec.attention, weights.attention, rope_, batch, layer, options);
   observe(options, again, name, ".attn_out", attention_TD);
-  const Tensor h_TD = ops::add(x_TD, attention_TD);
+  const Tensor h_TD = ops::add(std::move(attention_TD), x_TD);
 
   const Tensor ffn_in_TD = ops::rms_norm(h_TD, &weights.mlp_norm, eps);
   observe(options, again, name, ".ffn_norm", ffn_in_TD);
-  const Tensor ffn_TD =
-      spec.moe ? mixture_of_experts(ffn_in_TD, spec, *weights.moe, layer, options, again)
-               : mlp(ffn_in_TD, *weights.dense, options);
+  Tensor ffn_TD = spec.moe
+                      ? mixture_of_experts(ffn_in_TD, spec, *weights.moe, layer, options, again)
+                      : mlp(ffn_in_TD, *weights.dense, options);
   observe(options, again, name, ".ffn_out", ffn_TD);
-  const Tensor out_TD = ops::add(h_TD, ffn_TD);
+  const Tensor out_TD = ops::add(std::move(ffn_TD), h_TD);
   observe(options, again, name, ".out", out_TD);
   return out_TD;
 }

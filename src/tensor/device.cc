@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -61,28 +63,35 @@ Device::Device(const CpuOptions& options) : threads_(options.threads), isa_(opti
 
 Device::~Device() { trim(); }
 
+void Device::Kept::put(std::byte* block) {
+  std::memcpy(block, &first, sizeof(first));
+  first = block;
+}
+
+std::byte* Device::Kept::take() {
+  std::byte* block = first;
+  if (block != nullptr) std::memcpy(&first, block, sizeof(first));
+  return block;
+}
+
 std::byte* Device::allocate(int64_t size_bytes) {
   if (size_bytes > kLargest) {
     throw Error(str("out of memory: cannot allocate ", size_bytes, " bytes"));
   }
   const auto [index, size] = size_class(size_bytes);
-  std::byte* memory = take_kept(index, size);
-  if (memory != nullptr) return memory;
-  memory = system_allocate(size);
+  {
+    const std::lock_guard lock(lock_);
+    std::byte* memory = kept_[index].take();
+    if (memory != nullptr) {
+      count_in_use(size);
+      return memory;
+    }
+  }
+  std::byte* memory = system_allocate(size);
   const std::lock_guard lock(lock_);
   stats_.held_bytes += size;
   ++stats_.system_allocations;
   count_in_use(size);
-  return memory;
-}
-
-std::byte* Device::take_kept(size_t size_class, int64_t size_bytes) {
-  const std::lock_guard lock(lock_);
-  std::vector<std::byte*>& blocks = kept_.at(size_class).blocks;
-  if (blocks.empty()) return nullptr;
-  std::byte* memory = blocks.back();
-  blocks.pop_back();
-  count_in_use(size_bytes);
   return memory;
 }
 
@@ -95,9 +104,8 @@ void Device::release(std::byte* memory, int64_t size_bytes) {
   const auto [index, size] = size_class(size_bytes);
   const std::lock_guard lock(lock_);
   stats_.in_use_bytes -= size;
-  Kept& kept = kept_.at(index);
-  kept.size_bytes = size;
-  kept.blocks.push_back(memory);
+  kept_[index].size_bytes = size;
+  kept_[index].put(memory);
 }
 
 Device::MemoryStats Device::memory() const {
@@ -107,13 +115,18 @@ Device::MemoryStats Device::memory() const {
 
 void Device::trim() {
   for (Kept& kept : kept_) {
-    std::vector<std::byte*> blocks;
+    Kept gone;
     {
       const std::lock_guard lock(lock_);
-      blocks.swap(kept.blocks);
-      stats_.held_bytes -= kept.size_bytes * static_cast<int64_t>(blocks.size());
+      std::swap(gone, kept);
     }
-    for (std::byte* block : blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
+    int64_t bytes = 0;
+    while (std::byte* block = gone.take()) {
+      std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
+      bytes += gone.size_bytes;
+    }
+    const std::lock_guard lock(lock_);
+    stats_.held_bytes -= bytes;
   }
 }
 

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "base/spin_lock.h"
 #include "base/thread_pool.h"
@@ -48,20 +47,23 @@ class Device {
 
  private:
   explicit Device(const CpuOptions& options);
-  /// A block that is kept, or null.
-  std::byte* take_kept(size_t size_class, int64_t size_bytes);
+  /// Blocks that are kept: each begins with the address of the next.
+  struct Kept {
+    std::byte* first = nullptr;
+    int64_t size_bytes = 0;
+
+    void put(std::byte* block);
+    /// Null when there is none.
+    std::byte* take();
+  };
+
   void count_in_use(int64_t size_bytes);
 
   ThreadPool threads_;
   simd::Isa isa_;
   mutable SpinLock lock_;
-  /// Of every size class the blocks that are kept, and their size.
-  struct Kept {
-    int64_t size_bytes = 0;
-    std::vector<std::byte*> blocks;
-  };
   static constexpr size_t kSizeClasses = 272;
-  std::array<Kept, kSizeClasses> kept_;
+  std::array<Kept, kSizeClasses> kept_;  // of each size class
   MemoryStats stats_;
 };
 

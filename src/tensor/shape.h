@@ -37,7 +37,10 @@ class Shape {
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
 
   friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && a.dims_ == b.dims_;
+    // Axes beyond the rank are zeros. Not ==, which calls memcmp.
+    bool same = a.rank_ == b.rank_;
+    for (size_t i = 0; i < kMaxRank; ++i) same &= a.dims_[i] == b.dims_[i];
+    return same;
   }
   /// "[3, 4]"
   friend std::ostream& operator<<(std::ostream& out, const Shape& shape);

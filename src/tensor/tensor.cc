@@ -2,33 +2,51 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace corral {
+namespace {
 
-std::shared_ptr<Storage> Storage::own(DevicePtr device, int64_t size_bytes) {
+// Where the bytes of a small storage begin: behind the storage, as aligned as the block is.
+constexpr int64_t kHeaderBytes = 64;
+static_assert(sizeof(Storage) <= kHeaderBytes);
+// Of the larger ones an allocation more does not matter, but a block could become an eighth larger.
+constexpr int64_t kMostInOneBlock = 4096;
+
+bool in_one_block(int64_t size_bytes) { return size_bytes <= kMostInOneBlock - kHeaderBytes; }
+
+}  // namespace
+
+StoragePtr Storage::own(DevicePtr device, int64_t size_bytes) {
+  if (in_one_block(size_bytes)) {
+    std::byte* block = device->allocate(kHeaderBytes + size_bytes);
+    std::byte* data = block + kHeaderBytes;
+    return StoragePtr(new (block) Storage(std::move(device), data, size_bytes, nullptr));
+  }
   std::byte* data = device->allocate(size_bytes);
-  return std::make_shared<Storage>(Key{}, std::move(device), data, size_bytes, nullptr);
+  return StoragePtr(new Storage(std::move(device), data, size_bytes, nullptr));
 }
 
-std::shared_ptr<Storage> Storage::borrow(DevicePtr device, std::span<const std::byte> bytes,
-                                         std::shared_ptr<const void> keeper) {
+StoragePtr Storage::borrow(DevicePtr device, std::span<const std::byte> bytes,
+                           std::shared_ptr<const void> keeper) {
   if (keeper == nullptr) throw Error("borrowed storage needs something that keeps it alive");
   // Read-only by contract: mutable_data() refuses, so the cast never leads to a write.
   auto* data = const_cast<std::byte*>(bytes.data());
-  return std::make_shared<Storage>(Key{}, std::move(device), data,
-                                   static_cast<int64_t>(bytes.size()), std::move(keeper));
+  const auto size_bytes = static_cast<int64_t>(bytes.size());
+  return StoragePtr(new Storage(std::move(device), data, size_bytes, std::move(keeper)));
 }
 
-Storage::Storage(Key /*key*/, DevicePtr device, std::byte* data, int64_t size_bytes,
-                 std::shared_ptr<const void> keeper)
-    : device_(std::move(device)),
-      data_(data),
-      size_bytes_(size_bytes),
-      keeper_(std::move(keeper)) {}
-
-Storage::~Storage() {
-  if (writable()) device_->release(data_, size_bytes_);
+void Storage::end(Storage* storage) {
+  if (!storage->writable() || !in_one_block(storage->size_bytes_)) {
+    if (storage->writable()) storage->device_->release(storage->data_, storage->size_bytes_);
+    delete storage;
+    return;
+  }
+  const int64_t block_bytes = kHeaderBytes + storage->size_bytes_;
+  const DevicePtr device = std::move(storage->device_);  // outlives the block
+  storage->~Storage();
+  device->release(reinterpret_cast<std::byte*>(storage), block_bytes);
 }
 
 Tensor::Tensor(const Shape& shape, DType dtype, const DevicePtr& device)
@@ -36,8 +54,7 @@ Tensor::Tensor(const Shape& shape, DType dtype, const DevicePtr& device)
       shape_(shape),
       dtype_(dtype) {}
 
-Tensor::Tensor(std::shared_ptr<Storage> storage, int64_t offset_bytes, const Shape& shape,
-               DType dtype)
+Tensor::Tensor(StoragePtr storage, int64_t offset_bytes, const Shape& shape, DType dtype)
     : storage_(std::move(storage)), offset_bytes_(offset_bytes), shape_(shape), dtype_(dtype) {
   const int64_t needs = bytes_of(dtype, shape.numel());
   if (offset_bytes < 0 || offset_bytes > storage_->size_bytes() ||
@@ -81,11 +98,10 @@ void Tensor::fail_access(bool dtype_matches) const {
   throw Error(str("tensor ", shape_, " is read-only memory"));
 }
 
-Tensor Tensor::view(const Shape& shape) const {
+Tensor Tensor::view(const Shape& shape) && {
   if (shape.numel() != numel()) throw ShapeError(str("view of ", shape_, " as ", shape));
-  Tensor y = *this;
-  y.shape_ = shape;
-  return y;
+  shape_ = shape;
+  return std::move(*this);
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -17,14 +19,15 @@ namespace autograd {
 class Node;
 }
 
+class StoragePtr;
+
 /// Memory that tensors share. Owned memory goes back to its device; borrowed memory (a mapped file,
 /// a caller's buffer) is kept alive by `keeper` and must not be written.
 class Storage {
  public:
-  static std::shared_ptr<Storage> own(DevicePtr device, int64_t size_bytes);
-  static std::shared_ptr<Storage> borrow(DevicePtr device, std::span<const std::byte> bytes,
-                                         std::shared_ptr<const void> keeper);
-  ~Storage();
+  static StoragePtr own(DevicePtr device, int64_t size_bytes);
+  static StoragePtr borrow(DevicePtr device, std::span<const std::byte> bytes,
+                           std::shared_ptr<const void> keeper);
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
@@ -32,21 +35,61 @@ class Storage {
   int64_t size_bytes() const { return size_bytes_; }
   bool writable() const { return keeper_ == nullptr; }
   const DevicePtr& device() const { return device_; }
+  /// True when there is one reference; whatever others did to the memory is then done.
+  bool unshared() const { return references_.load(std::memory_order_acquire) == 1; }
 
  private:
-  // Only own() and borrow() can name it; the constructor is public for std::make_shared, which puts
-  // object and count into one allocation.
-  struct Key {};
+  friend class StoragePtr;
 
- public:
-  Storage(Key key, DevicePtr device, std::byte* data, int64_t size_bytes,
-          std::shared_ptr<const void> keeper);
+  Storage(DevicePtr device, std::byte* data, int64_t size_bytes, std::shared_ptr<const void> keeper)
+      : device_(std::move(device)),
+        data_(data),
+        size_bytes_(size_bytes),
+        keeper_(std::move(keeper)) {}
+  ~Storage() = default;
+  /// Gives the memory back, and the storage's own.
+  static void end(Storage* storage);
 
- private:
+  void add_reference() { references_.fetch_add(1, std::memory_order_relaxed); }
+  void drop_reference() {
+    // The last one need not count: nobody is left who could take another.
+    if (unshared() || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) end(this);
+  }
+
+  std::atomic<int32_t> references_{1};
   DevicePtr device_;
   std::byte* data_;
   int64_t size_bytes_;
   std::shared_ptr<const void> keeper_;
+};
+
+/// A counted reference to a Storage, or null. Not std::shared_ptr, because a decode step makes
+/// hundreds of tensors: the count lies in the storage, and a small storage in one block of its
+/// device with its bytes.
+class StoragePtr {
+ public:
+  StoragePtr() = default;
+  StoragePtr(const StoragePtr& other) : storage_(other.storage_) {
+    if (storage_ != nullptr) storage_->add_reference();
+  }
+  StoragePtr(StoragePtr&& other) noexcept : storage_(std::exchange(other.storage_, nullptr)) {}
+  StoragePtr& operator=(StoragePtr other) noexcept {
+    std::swap(storage_, other.storage_);
+    return *this;
+  }
+  ~StoragePtr() {
+    if (storage_ != nullptr) storage_->drop_reference();
+  }
+
+  const Storage* operator->() const { return storage_; }
+  friend bool operator==(const StoragePtr&, const StoragePtr&) = default;
+  friend bool operator==(const StoragePtr& a, std::nullptr_t) { return a.storage_ == nullptr; }
+
+ private:
+  friend class Storage;
+  explicit StoragePtr(Storage* storage) : storage_(storage) {}
+
+  Storage* storage_ = nullptr;
 };
 
 /// A dense row-major array on a device, cheap to copy (copies share memory). Always contiguous: a
@@ -59,7 +102,7 @@ class Tensor {
   /// Uninitialised.
   Tensor(const Shape& shape, DType dtype, const DevicePtr& device);
   /// A window on `storage`, offset_bytes from its start; throws ShapeError if it does not fit.
-  Tensor(std::shared_ptr<Storage> storage, int64_t offset_bytes, const Shape& shape, DType dtype);
+  Tensor(StoragePtr storage, int64_t offset_bytes, const Shape& shape, DType dtype);
 
   static Tensor zeros(const Shape& shape, DType dtype, const DevicePtr& device);
   /// Copies host values; the count must be the shape's.
@@ -94,7 +137,8 @@ class Tensor {
   }
 
   /// The same values under another shape of equal size; shares memory and tape node.
-  Tensor view(const Shape& shape) const;
+  Tensor view(const Shape& shape) const& { return Tensor(*this).view(shape); }
+  Tensor view(const Shape& shape) &&;
   /// Rows [begin, end) of the first axis, sharing memory; not on the tape.
   Tensor rows(int64_t begin, int64_t end) const;
   /// The same values, off the tape.
@@ -107,8 +151,8 @@ class Tensor {
   void set_node(std::shared_ptr<autograd::Node> node) { node_ = std::move(node); }
 
   /// True when no other tensor shares this memory.
-  bool sole_owner() const { return storage_.use_count() == 1 && storage_->writable(); }
-  const std::shared_ptr<Storage>& storage() const { return storage_; }
+  bool sole_owner() const { return defined() && storage_->unshared() && storage_->writable(); }
+  const StoragePtr& storage() const { return storage_; }
 
  private:
   template <class T>
@@ -120,7 +164,7 @@ class Tensor {
   [[noreturn]] void fail_access(bool dtype_matches) const;
   std::byte* bytes() const { return storage_->data() + offset_bytes_; }
 
-  std::shared_ptr<Storage> storage_;
+  StoragePtr storage_;
   int64_t offset_bytes_ = 0;
   Shape shape_{0};
   DType dtype_ = DType::kF32;

@@ -14,7 +14,7 @@ class Recorder : public model::Observer {
   void activation(const std::string& name, const Tensor& x) override { activations[name] = x; }
   void routed(int64_t layer, const Tensor& logits, const ops::Routing& routing) override {
     router_logits[layer] = logits;
-    experts[layer] = routing.expert_TK;
+    experts[layer].assign(routing.expert_TK.begin(), routing.expert_TK.end());
   }
 
   std::map<std::string, Tensor> activations;

@@ -232,6 +232,23 @@ TEST(MatmulMemory, IsReusedFromCallToCall) {
   EXPECT_EQ(device->memory().system_allocations, before);
 }
 
+// The last piece of 20 rows has few enough to go another way, which packs all of K at once.
+TEST(MatmulMemory, IsEnoughForALastPieceOfFewRows) {
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr one = test::test_device(isa, 1);
+    const DevicePtr two = test::test_device(isa, 2);
+    for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+      const Tensor a = randn({20, 5120}, 1, one);
+      const Tensor b = randn({16, 5120}, 2, one);
+      Tensor c({20, 16}, DType::kF32, one);
+      Tensor d({20, 16}, DType::kF32, two);
+      ops::matmul(*one, view(a), view(b), target(c), false, precision);
+      ops::matmul(*two, view(a), view(b), target(d), false, precision);
+      EXPECT_TRUE(test::same_bits(c, d));
+    }
+  }
+}
+
 TEST(MatmulErrors, NameTheSizesTheyGot) {
   const DevicePtr device = test::test_device();
   const Tensor a = randn({3, 4}, 1, device);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstring>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "support/tensors.h"
@@ -58,6 +60,48 @@ TEST(TensorView, SharesMemoryUnderAnotherShape) {
   EXPECT_EQ(y.data<float>()[5], 50.0f);
   EXPECT_FALSE(x.sole_owner());
   EXPECT_THROW(x.view({3, 5}), ShapeError);
+}
+
+TEST(TensorView, OfATemporaryTakesItsMemoryAlong) {
+  Tensor x = counting({2, 6});
+  const float* memory = x.data<float>();
+  const Tensor y = std::move(x).view({3, 4});
+  EXPECT_EQ(y.shape(), (Shape{3, 4}));
+  EXPECT_EQ(y.data<float>(), memory);
+  EXPECT_TRUE(y.sole_owner());
+  EXPECT_THROW(counting({2, 6}).view({3, 5}), ShapeError);
+}
+
+TEST(TensorMemory, BelongsToWhoeverIsLeft) {
+  Tensor x = counting({3});
+  EXPECT_TRUE(x.sole_owner());
+  {
+    const Tensor y = x;
+    EXPECT_FALSE(x.sole_owner());
+    EXPECT_FALSE(y.sole_owner());
+  }
+  EXPECT_TRUE(x.sole_owner());
+  Tensor y = std::move(x);
+  EXPECT_TRUE(y.sole_owner());
+  EXPECT_FALSE(x.sole_owner());  // NOLINT(bugprone-use-after-move): it has none
+  x = y;
+  y = Tensor();
+  EXPECT_TRUE(x.sole_owner());
+  EXPECT_EQ(x.data<float>()[2], 2.0f);
+}
+
+TEST(TensorMemory, IsAlignedAndGivenBackAtAnySize) {
+  const DevicePtr device = test_device();
+  for (const int64_t bytes : {0, 1, 64, 4031, 4032, 4033, 4096, 100'000}) {
+    const int64_t before = device->memory().in_use_bytes;
+    {
+      Tensor x({bytes}, DType::kU8, device);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(x.data<uint8_t>()) % 64, 0U) << bytes;
+      std::memset(x.mutable_data<uint8_t>(), 1, static_cast<size_t>(bytes));
+      EXPECT_GE(device->memory().in_use_bytes, before + bytes);
+    }
+    EXPECT_EQ(device->memory().in_use_bytes, before) << bytes;
+  }
 }
 
 TEST(TensorRows, AreAWindowOfWholeRows) {

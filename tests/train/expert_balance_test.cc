@@ -21,9 +21,9 @@ std::vector<model::LayerSpec> layers() {
   return {dense, moe, moe};
 }
 
-ops::Routing to(std::vector<int32_t> experts) {
+ops::Routing to(const std::vector<int32_t>& experts) {
   const auto tokens = static_cast<int64_t>(experts.size());
-  return ops::make_routing(std::move(experts), tokens, 4, 1);
+  return ops::make_routing(ops::RowNumbers(experts), tokens, 4, 1);
 }
 
 TEST(ExpertBalance, GivesTheLoadOfTheGlobalBatchSoFar_FactsRow31) {

@@ -9,7 +9,7 @@
 namespace corral::ops {
 
 struct AddKernel {
-  /// y[i] = a[i] + b[i] for i < n.
+  /// y[i] = a[i] + b[i] for i < n; y may be a.
   void (*forward)(const float* a, const float* b, float* y, int64_t n);
 };
 

@@ -10,7 +10,7 @@ namespace corral::ops {
 namespace {
 
 /// Tiles made of rows of k and v: k is transposed into the scratch, v stays where it is.
-TileSource tiles_of_rows(const Tensor& k_TKC, const Tensor& v_TKC) {
+auto tiles_of_rows(const Tensor& k_TKC, const Tensor& v_TKC) {
   const Device& device = *k_TKC.device();
   const AttentionKernel& kernel =
       simd::choose(device.isa(), portable::kAttention, avx2::kAttention, avx512::kAttention);
@@ -55,7 +55,7 @@ Tensor attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v_TKC,
     saved.lse_TH = Tensor({q_THC.dim(0), q_THC.dim(1)}, DType::kF32, q_THC.device());
     rows.lse_TH = saved.lse_TH.mutable_data<float>();
   }
-  attend_blocks(q_THC.device(), rows, saved.blocks, tiles_of_rows(saved.k_TKC, saved.v_TKC));
+  attend_blocks(*q_THC.device(), rows, saved.blocks, tiles_of_rows(saved.k_TKC, saved.v_TKC));
   const Tensor out_THC = unpad_heads(saved.out_THC, C);
   if (!recording) return out_THC;
   return autograd::record("attention", {q_THC, k_TKC, v_TKC}, out_THC,

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "ops/attention/attention_blocks.h"
 
 namespace corral::ops {
@@ -13,7 +11,7 @@ struct AttentionSaved {
   Tensor v_TKC;
   Tensor out_THC;
   Tensor lse_TH;
-  std::vector<AttentionBlock> blocks;
+  AttentionBlocks blocks;
   float scale = 1;
 };
 

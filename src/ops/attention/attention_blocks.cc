@@ -14,12 +14,12 @@ constexpr int64_t kSerialOperations = 400'000;
 
 }  // namespace
 
-std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& batch,
-                                             kv::AttentionSpan span, int64_t rows, bool cached) {
+AttentionBlocks attention_blocks(const char* op, const kv::Batch& batch, kv::AttentionSpan span,
+                                 int64_t rows, bool cached) {
   if (!span.causal && (span.chunk_size > 0 || cached)) {
     throw UsageError(str(op, ": attention that is not causal has neither chunks nor a cache"));
   }
-  std::vector<AttentionBlock> blocks;
+  AttentionBlocks blocks;
   int64_t row = 0;
   for (const kv::Segment& segment : batch.segments) {
     if (segment.begin != row || segment.length <= 0 || segment.length > rows - row) {
@@ -48,11 +48,11 @@ std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& ba
 
 void check_attention(const char* op, const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v_TKC,
                      float scale) {
-  for (const Tensor& x : {q_THC, k_TKC, v_TKC}) {
-    if (x.rank() != 3)
+  for (const Tensor* x : {&q_THC, &k_TKC, &v_TKC}) {
+    if (x->rank() != 3)
       throw ShapeError(str(op, ": needs q [T, H, C], k and v [T, K, C], got ", q_THC.shape(), ", ",
                            k_TKC.shape(), ", ", v_TKC.shape()));
-    if (x.dtype() != DType::kF32) throw NotSupported(str(op, ": needs f32, got ", x.dtype()));
+    if (x->dtype() != DType::kF32) throw NotSupported(str(op, ": needs f32, got ", x->dtype()));
   }
   const int64_t K = k_TKC.dim(1);
   if (k_TKC.shape() != v_TKC.shape() || k_TKC.dim(0) != q_THC.dim(0) ||
@@ -91,7 +91,7 @@ Tensor pad_heads(const Tensor& x) {
 Tensor unpad_heads(const Tensor& x, int64_t C) { return C == x.dim(2) ? x : resize_heads(x, C); }
 
 void run_units(ThreadPool& threads, int64_t units, int64_t operations,
-               const std::function<void(int, int64_t)>& work) {
+               FunctionRef<void(int, int64_t)> work) {
   if (units <= 1 || threads.size() == 1 || operations < kSerialOperations) {
     for (int64_t unit = 0; unit < units; ++unit) work(0, unit);
     return;

@@ -3,9 +3,10 @@
 // Shape letters: T tokens of the packed batch, H query heads, K kv heads, C head size.
 
 #include <cstdint>
-#include <functional>
-#include <vector>
+#include <span>
 
+#include "base/function_ref.h"
+#include "base/small_vector.h"
 #include "kv/batch.h"
 #include "tensor/tensor.h"
 
@@ -31,12 +32,14 @@ struct AttentionBlock {
   }
 };
 
+using AttentionBlocks = SmallVector<AttentionBlock, 2>;
+
 /// Cuts the batch's segments at chunk borders. Without a cache a block's keys are its own rows;
 /// with one they are all positions of the chunk. Throws ShapeError when the segments do not cover
 /// the rows of q exactly, in order, UsageError for a span that is not causal but has chunks or a
 /// cache.
-std::vector<AttentionBlock> attention_blocks(const char* op, const kv::Batch& batch,
-                                             kv::AttentionSpan span, int64_t rows, bool cached);
+AttentionBlocks attention_blocks(const char* op, const kv::Batch& batch, kv::AttentionSpan span,
+                                 int64_t rows, bool cached);
 
 /// Throws ShapeError or NotSupported unless q is f32 [T, H, C], k and v f32 [T, K, C] with H a
 /// multiple of K, and scale is positive.
@@ -53,6 +56,6 @@ Tensor unpad_heads(const Tensor& x, int64_t C);
 /// first. `operations` of all units together tell whether waking the threads is worth it. No unit's
 /// result may depend on another's.
 void run_units(ThreadPool& threads, int64_t units, int64_t operations,
-               const std::function<void(int, int64_t)>& work);
+               FunctionRef<void(int, int64_t)> work);
 
 }  // namespace corral::ops

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "base/small_vector.h"
+#include "ops/matmul/scratch.h"
 
 namespace corral::ops {
 namespace {
@@ -33,23 +37,26 @@ struct Unit {
   }
 };
 
-// What one thread needs for one unit at a time.
+using Units = SmallVector<Unit, 8>;
+
+// What one thread needs for one unit at a time; of each row:
 struct Workplace {
-  std::vector<const float*> q;
-  std::vector<const uint16_t*> q_bf16;
-  std::vector<int64_t> last;
-  std::vector<float*> y;
-  std::vector<float> total;
-  float* state = nullptr;
-  float* part = nullptr;
-  float* tile = nullptr;
-  uint16_t* rounded = nullptr;  // [rows, C] queries, if the kernel multiplies them in bf16
+  const float** q;
+  const uint16_t** q_bf16;
+  int64_t* last;
+  float** y;
+  float* total;
+  // of all rows:
+  float* state;
+  float* part;
+  float* tile;
+  uint16_t* rounded;  // [rows, C] queries, if the kernel multiplies them in bf16
 };
 
 class ForwardPass {
  public:
-  ForwardPass(Device& device, const AttentionRows& rows, const std::vector<AttentionBlock>& blocks,
-              const TileSource& source)
+  ForwardPass(Device& device, const AttentionRows& rows, std::span<const AttentionBlock> blocks,
+              TileSource source)
       : device_(device),
         kernel_(
             simd::choose(device.isa(), portable::kAttention, avx2::kAttention, avx512::kAttention)),
@@ -59,39 +66,37 @@ class ForwardPass {
     split_units();
   }
 
-  void run(const DevicePtr& device);
+  void run();
 
  private:
-  void make_units(const std::vector<AttentionBlock>& blocks);
+  void make_units(std::span<const AttentionBlock> blocks);
   void split_units();
-  std::vector<Workplace> make_workplaces(int64_t members, float* memory) const;
+  // Both in whole cache lines.
+  int64_t workplace_floats() const;
+  Workplace workplace(float* memory) const;
   int64_t state_floats(int64_t rows) const {
     return (rows * (rows_.head_size + kSumLanes + 1) + 15) / 16 * 16;
   }
   bool rounds() const { return kernel_.bf16_products && rows_.k_format == KvFormat::kBF16; }
-  int64_t workplace_floats() const {
-    const int64_t rounded_floats = rounds() ? most_rows_ * rows_.head_size / 2 : 0;
-    return 2 * state_floats(most_rows_) + 2 * rows_.head_size * kKeyTile + rounded_floats;
-  }
   QueryRows state_at(float* memory, const Unit& unit, const Workplace& place) const;
-  void load_queries(const Unit& unit, Workplace& place) const;
+  void load_queries(const Unit& unit, const Workplace& place) const;
   void attend_range(const Unit& unit, int64_t range, const QueryRows& state, float* tile) const;
-  void attend(const Unit& unit, Workplace& place, float* parts) const;
-  void join(const Unit& first, Workplace& place, float* parts) const;
-  void finish(const Unit& unit, const QueryRows& state, Workplace& place) const;
+  void attend(const Unit& unit, const Workplace& place, float* parts) const;
+  void join(const Unit& first, const Workplace& place, float* parts) const;
+  void finish(const Unit& unit, const QueryRows& state, const Workplace& place) const;
 
   Device& device_;
   const AttentionKernel& kernel_;
   const AttentionRows& rows_;
-  const TileSource& source_;
-  std::vector<Unit> units_;
-  std::vector<Unit> joined_;  // split units, whole again; `part` is that of their first range
+  const TileSource source_;
+  Units units_;
+  Units joined_;  // split units, whole again; `part` is that of their first range
   int64_t most_rows_ = 0;
   int64_t part_floats_ = 0;
   int64_t operations_ = 0;
 };
 
-void ForwardPass::make_units(const std::vector<AttentionBlock>& blocks) {
+void ForwardPass::make_units(std::span<const AttentionBlock> blocks) {
   const int64_t group_floats = rows_.group() * rows_.head_size;
   const int64_t most = std::clamp<int64_t>(kStateFloats / group_floats, 1, kMostQueries);
   for (const AttentionBlock& block : blocks) {
@@ -113,9 +118,10 @@ void ForwardPass::make_units(const std::vector<AttentionBlock>& blocks) {
 
 // When there are fewer units than would keep the threads busy, their ranges become units.
 void ForwardPass::split_units() {
+  if (device_.threads().size() == 1) return;
   const auto enough = static_cast<size_t>(4 * device_.threads().size());
-  if (device_.threads().size() > 1 && units_.size() < enough) {
-    std::vector<Unit> split;
+  if (units_.size() < enough) {
+    Units split;
     for (const Unit& unit : units_) {
       const int64_t rows = unit.queries * rows_.group();
       if (unit.range_end - unit.range_begin < 2 || rows > kMostSplitRows) {
@@ -139,30 +145,37 @@ void ForwardPass::split_units() {
                    [](const Unit& a, const Unit& b) { return a.cost() > b.cost(); });
 }
 
-std::vector<Workplace> ForwardPass::make_workplaces(int64_t members, float* memory) const {
-  std::vector<Workplace> places(static_cast<size_t>(members));
-  const auto rows = static_cast<size_t>(most_rows_);
-  for (Workplace& place : places) {
-    place.q.resize(rows);
-    place.q_bf16.resize(rows);
-    place.last.resize(rows);
-    place.y.resize(rows);
-    place.total.resize(rows);
-    place.state = memory;
-    place.part = place.state + state_floats(most_rows_);
-    place.tile = place.part + state_floats(most_rows_);
-    place.rounded = reinterpret_cast<uint16_t*>(place.tile + 2 * rows_.head_size * kKeyTile);
-    memory += workplace_floats();
+int64_t ForwardPass::workplace_floats() const {
+  const int64_t row_floats = 4 * 2 + 1;  // four pointers and a float
+  const int64_t rounded_floats = rounds() ? most_rows_ * rows_.head_size / 2 : 0;
+  const int64_t floats = 2 * state_floats(most_rows_) + 2 * rows_.head_size * kKeyTile +
+                         rounded_floats + most_rows_ * row_floats;
+  return (floats + 15) / 16 * 16;
+}
+
+Workplace ForwardPass::workplace(float* memory) const {
+  const auto take = [&memory](int64_t floats) { return std::exchange(memory, memory + floats); };
+  Workplace place{};
+  place.state = take(state_floats(most_rows_));
+  place.part = take(state_floats(most_rows_));
+  place.tile = take(2 * rows_.head_size * kKeyTile);
+  if (rounds()) {
+    place.rounded = reinterpret_cast<uint16_t*>(take(most_rows_ * rows_.head_size / 2));
   }
-  return places;
+  place.q = reinterpret_cast<const float**>(take(2 * most_rows_));
+  place.q_bf16 = reinterpret_cast<const uint16_t**>(take(2 * most_rows_));
+  place.last = reinterpret_cast<int64_t*>(take(2 * most_rows_));
+  place.y = reinterpret_cast<float**>(take(2 * most_rows_));
+  place.total = take(most_rows_);
+  return place;
 }
 
 QueryRows ForwardPass::state_at(float* memory, const Unit& unit, const Workplace& place) const {
   QueryRows state;
   state.count = unit.queries * rows_.group();
-  state.q = place.q.data();
-  state.q_bf16 = place.q_bf16.data();
-  state.last = place.last.data();
+  state.q = place.q;
+  state.q_bf16 = place.q_bf16;
+  state.last = place.last;
   state.out = memory;
   state.sum = state.out + state.count * rows_.head_size;
   state.max = state.sum + state.count * kSumLanes;
@@ -171,8 +184,8 @@ QueryRows ForwardPass::state_at(float* memory, const Unit& unit, const Workplace
 
 // Rows are ordered by position, then by head: neighbours see almost the same keys, and a decode
 // step is the same case as a prompt.
-void ForwardPass::load_queries(const Unit& unit, Workplace& place) const {
-  size_t i = 0;
+void ForwardPass::load_queries(const Unit& unit, const Workplace& place) const {
+  int64_t i = 0;
   for (int64_t query = 0; query < unit.queries; ++query) {
     const int64_t row = unit.block->row + unit.query + query;
     for (int64_t g = 0; g < rows_.group(); ++g, ++i) {
@@ -181,7 +194,7 @@ void ForwardPass::load_queries(const Unit& unit, Workplace& place) const {
       place.y[i] = rows_.out_THC + head * rows_.head_size;
       place.last[i] = unit.block->last_key(unit.first_position() + query);
       if (!rounds()) continue;
-      uint16_t* rounded = place.rounded + static_cast<int64_t>(i) * rows_.head_size;
+      uint16_t* rounded = place.rounded + i * rows_.head_size;
       kernel_.round(place.q[i], rows_.head_size, rounded);
       place.q_bf16[i] = rounded;
     }
@@ -210,7 +223,7 @@ void ForwardPass::attend_range(const Unit& unit, int64_t range, const QueryRows&
   }
 }
 
-void ForwardPass::attend(const Unit& unit, Workplace& place, float* parts) const {
+void ForwardPass::attend(const Unit& unit, const Workplace& place, float* parts) const {
   load_queries(unit, place);
   if (unit.part >= 0) {
     attend_range(unit, unit.range_begin, state_at(parts + unit.part, unit, place), place.tile);
@@ -226,7 +239,7 @@ void ForwardPass::attend(const Unit& unit, Workplace& place, float* parts) const
   finish(unit, state, place);
 }
 
-void ForwardPass::join(const Unit& unit, Workplace& place, float* parts) const {
+void ForwardPass::join(const Unit& unit, const Workplace& place, float* parts) const {
   load_queries(unit, place);
   float* at = parts + unit.part;
   const QueryRows state = state_at(at, unit, place);
@@ -237,38 +250,38 @@ void ForwardPass::join(const Unit& unit, Workplace& place, float* parts) const {
   finish(unit, state, place);
 }
 
-void ForwardPass::finish(const Unit& unit, const QueryRows& state, Workplace& place) const {
-  kernel_.finish(state, rows_.head_size, place.y.data(), place.total.data());
+void ForwardPass::finish(const Unit& unit, const QueryRows& state, const Workplace& place) const {
+  kernel_.finish(state, rows_.head_size, place.y, place.total);
   if (rows_.lse_TH == nullptr) return;
   const int64_t group = rows_.group();
   for (int64_t i = 0; i < state.count; ++i) {
     const int64_t row = unit.block->row + unit.query + i / group;
     rows_.lse_TH[row * rows_.heads + unit.kv_head * group + i % group] =
-        state.max[i] + std::log(place.total[static_cast<size_t>(i)]);
+        state.max[i] + std::log(place.total[i]);
   }
 }
 
-void ForwardPass::run(const DevicePtr& device) {
+void ForwardPass::run() {
   const int64_t members = units_.size() > 1 ? device_.threads().size() : 1;
-  Tensor memory({members * workplace_floats() + part_floats_}, DType::kF32, device);
-  auto* floats = memory.mutable_data<float>();
-  float* parts = floats + members * workplace_floats();
-  std::vector<Workplace> places = make_workplaces(members, floats);
-  run_units(device_.threads(), static_cast<int64_t>(units_.size()), operations_,
-            [&](int member, int64_t unit) {
-              attend(units_[static_cast<size_t>(unit)], places[static_cast<size_t>(member)], parts);
-            });
-  run_units(device_.threads(), static_cast<int64_t>(joined_.size()), part_floats_,
-            [&](int member, int64_t unit) {
-              join(joined_[static_cast<size_t>(unit)], places[static_cast<size_t>(member)], parts);
-            });
+  const int64_t floats = members * workplace_floats() + part_floats_;
+  const Scratch scratch(device_, floats * static_cast<int64_t>(sizeof(float)));
+  auto* const memory = reinterpret_cast<float*>(scratch.data());
+  float* const parts = memory + members * workplace_floats();
+  run_units(device_.threads(), std::ssize(units_), operations_, [&](int member, int64_t unit) {
+    attend(units_[static_cast<size_t>(unit)], workplace(memory + member * workplace_floats()),
+           parts);
+  });
+  run_units(device_.threads(), std::ssize(joined_), part_floats_, [&](int member, int64_t unit) {
+    join(joined_[static_cast<size_t>(unit)], workplace(memory + member * workplace_floats()),
+         parts);
+  });
 }
 
 }  // namespace
 
-void attend_blocks(const DevicePtr& device, const AttentionRows& rows,
-                   const std::vector<AttentionBlock>& blocks, const TileSource& source) {
-  ForwardPass(*device, rows, blocks, source).run(device);
+void attend_blocks(Device& device, const AttentionRows& rows,
+                   std::span<const AttentionBlock> blocks, TileSource source) {
+  ForwardPass(device, rows, blocks, source).run();
 }
 
 }  // namespace corral::ops

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <functional>
-#include <vector>
+#include <span>
 
+#include "base/function_ref.h"
 #include "ops/attention/attention_blocks.h"
 #include "ops/attention/attention_kernel.h"
 
@@ -25,12 +25,12 @@ struct AttentionRows {
 /// Finds the tile of a block's keys that starts at position `first` (a multiple of kKeyTile, from
 /// the start of the chunk) for one kv head, to be read by `rows` rows. It may build it in `scratch`
 /// (2 C kKeyTile floats).
-using TileSource = std::function<KeyTile(const AttentionBlock& block, int64_t kv_head,
-                                         int64_t first, int64_t rows, float* scratch)>;
+using TileSource = FunctionRef<KeyTile(const AttentionBlock& block, int64_t kv_head, int64_t first,
+                                       int64_t rows, float* scratch)>;
 
 /// The forward pass of all blocks. A row's bits depend on its query, its keys and the instruction
 /// set alone: not on the other rows, the cut into blocks, or the threads.
-void attend_blocks(const DevicePtr& device, const AttentionRows& rows,
-                   const std::vector<AttentionBlock>& blocks, const TileSource& source);
+void attend_blocks(Device& device, const AttentionRows& rows,
+                   std::span<const AttentionBlock> blocks, TileSource source);
 
 }  // namespace corral::ops

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/tape.h"
+#include "base/small_vector.h"
 #include "ops/attention/attention_forward.h"
 
 namespace corral::ops {
@@ -26,10 +27,11 @@ const KvTileKernel& tile_kernel_of(const Tensor& x, KvFormat format) {
                       avx512::kKvTiles[i]);
 }
 
+using SequenceViews = SmallVector<kv::KvSequenceView, 2>;
+
 // The pages of each block's sequence; all that the block reads and writes is there.
-std::vector<kv::KvSequenceView> views_of(const kv::KvLayerView& layer,
-                                         const std::vector<AttentionBlock>& blocks) {
-  std::vector<kv::KvSequenceView> views;
+SequenceViews views_of(const kv::KvLayerView& layer, const AttentionBlocks& blocks) {
+  SequenceViews views;
   for (const AttentionBlock& block : blocks) {
     const kv::KvSequenceView view = layer.sequence(block.sequence);
     if (!view.holds(block.chunk_start) || !view.holds(block.chunk_start + block.last_query())) {
@@ -50,8 +52,7 @@ KvFormat format_of(DType type) {
 }
 
 void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, kv::KvTypes types,
-                 const std::vector<AttentionBlock>& blocks,
-                 const std::vector<kv::KvSequenceView>& views) {
+                 const AttentionBlocks& blocks, const SequenceViews& views) {
   const auto store_key = tile_kernel_of(k_TKC, format_of(types.k)).store_key;
   const auto store_value = tile_kernel_of(k_TKC, format_of(types.v)).store_value;
   const int64_t K = k_TKC.dim(1);
@@ -74,9 +75,8 @@ void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, kv::KvTypes types,
   }
 }
 
-TileSource tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types,
-                          const std::vector<AttentionBlock>& blocks,
-                          const std::vector<kv::KvSequenceView>& views) {
+auto tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types, const AttentionBlocks& blocks,
+                    const SequenceViews& views) {
   const int64_t C = k_TKC.dim(2);
   const KvFormat k_format = format_of(types.k);
   const KvFormat v_format = format_of(types.v);
@@ -136,9 +136,9 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
     throw NotSupported("paged_attention: has no gradient, use attention() to train");
   }
   const kv::KvTypes types = layer.layout().types;
-  const std::vector<AttentionBlock> blocks =
+  const AttentionBlocks blocks =
       attention_blocks("paged_attention", batch, span, q_THC.dim(0), true);
-  const std::vector<kv::KvSequenceView> views = views_of(layer, blocks);
+  const SequenceViews views = views_of(layer, blocks);
   const Tensor q = pad_heads(q_THC);
   const Tensor k = pad_heads(k_TKC);
   write_pages(k, pad_heads(v_TKC), types, blocks, views);
@@ -152,7 +152,7 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
                               .head_size = k.dim(2),
                               .scale = scale,
                               .k_format = format_of(types.k)};
-  attend_blocks(q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
+  attend_blocks(*q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
   return unpad_heads(out_THC, q_THC.dim(2));
 }
 

@@ -2,30 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <utility>
 
 #include "autograd/tape.h"
+#include "base/small_vector.h"
 
 namespace corral::ops {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements
 
-Tensor scale_rows(const Tensor& x, const std::vector<float>& factors) {
-  Tensor y = empty_like(x);
+using Factors = SmallVector<float, 8>;
+
+/// Row t of y = row t of x times factors[t].
+void scale_rows(const float* x, const Factors& factors, Tensor& y) {
   const auto rows = static_cast<int64_t>(factors.size());
-  const int64_t D = x.numel() / rows;
-  const float* from = x.data<float>();
+  const int64_t D = y.numel() / rows;
   auto* to = y.mutable_data<float>();
-  x.device()->threads().parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, D)),
+  y.device()->threads().parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, D)),
                                      [&](int64_t begin, int64_t end) {
                                        for (int64_t t = begin; t < end; ++t) {
                                          const float factor = factors[static_cast<size_t>(t)];
                                          for (int64_t d = t * D; d < (t + 1) * D; ++d)
-                                           to[d] = from[d] * factor;
+                                           to[d] = x[d] * factor;
                                        }
                                      });
-  return y;
 }
 
 }  // namespace
@@ -36,8 +37,8 @@ float attention_temperature_factor(int64_t position, float attn_scale, float flo
   return static_cast<float>(1 + static_cast<double>(attn_scale) * std::log1p(steps));
 }
 
-Tensor attention_temperature(const Tensor& q_THC, std::span<const int64_t> positions,
-                             float attn_scale, float floor_scale) {
+Tensor attention_temperature(Tensor q_THC, std::span<const int64_t> positions, float attn_scale,
+                             float floor_scale) {
   if (q_THC.rank() == 0 || q_THC.dim(0) != static_cast<int64_t>(positions.size())) {
     throw ShapeError(str("attention_temperature: q is ", q_THC.shape(), ", got ", positions.size(),
                          " positions"));
@@ -49,7 +50,7 @@ Tensor attention_temperature(const Tensor& q_THC, std::span<const int64_t> posit
     throw UsageError(str("attention_temperature: floor_scale ", floor_scale, ", attn_scale ",
                          attn_scale, "; needs at least 1 and a finite number"));
   }
-  std::vector<float> factors;
+  Factors factors;
   factors.reserve(positions.size());
   bool all_one = true;
   for (const int64_t position : positions) {
@@ -60,11 +61,16 @@ Tensor attention_temperature(const Tensor& q_THC, std::span<const int64_t> posit
     all_one = all_one && factors.back() == 1.0f;
   }
   if (all_one) return q_THC;
-  Tensor y_THC = scale_rows(q_THC, factors);
-  if (!autograd::recording({q_THC})) return y_THC;
+  const bool recorded = autograd::recording({q_THC});
+  const float* q = q_THC.data<float>();
+  Tensor y_THC = autograd::reuse_or_new(std::move(q_THC), recorded);
+  scale_rows(q, factors, y_THC);
+  if (!recorded) return y_THC;
   return autograd::record("attention_temperature", {q_THC}, y_THC,
                           [factors](const Tensor& dy_THC, autograd::GradientSink& sink) {
-                            sink.add(0, scale_rows(dy_THC, factors));
+                            Tensor dq_THC = empty_like(dy_THC);
+                            scale_rows(dy_THC.data<float>(), factors, dq_THC);
+                            sink.add(0, dq_THC);
                           });
 }
 

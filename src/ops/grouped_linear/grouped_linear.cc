@@ -24,12 +24,12 @@ void check_offsets(std::span<const int64_t> offsets, int64_t E, int64_t N) {
 
 /// product(e, rows) of every expert that has rows.
 template <class MakeProduct>
-std::vector<Product> products_of(std::span<const int64_t> offsets, const MakeProduct& product) {
-  std::vector<Product> products;
-  products.reserve(offsets.size() - 1);
+Products products_of(std::span<const int64_t> offsets, const MakeProduct& product) {
+  Products products;
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     const RowRange rows = {offsets[e], offsets[e + 1]};
-    if (rows.begin < rows.end) products.push_back(product(static_cast<int64_t>(e), rows));
+    if (rows.begin == rows.end) continue;
+    products.append([&] { return product(static_cast<int64_t>(e), rows); });
   }
   return products;
 }
@@ -108,13 +108,14 @@ void grouped_linear_each(const Tensor& x_NK, LinearWeights weights,
     check(x_NK, w, offsets);
     outputs[i] = Tensor({x_NK.dim(0), w.out_features}, DType::kF32, x_NK.device());
   }
-  std::vector<Product> products;
+  Products products;
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
     const RowRange rows = {offsets[e], offsets[e + 1]};
     if (rows.begin == rows.end) continue;
     for (size_t i = 0; i < weights.size(); ++i) {
-      products.push_back(
-          forward_product(x_NK, weights[i], outputs[i], static_cast<int64_t>(e), rows));
+      products.append([&] {
+        return forward_product(x_NK, weights[i], outputs[i], static_cast<int64_t>(e), rows);
+      });
     }
   }
   matmul(*x_NK.device(), products, precision);

@@ -1,7 +1,5 @@
 #include "ops/linear/linear.h"
 
-#include <vector>
-
 #include "autograd/tape.h"
 #include "base/error.h"
 #include "ops/linear/coded_products.h"
@@ -55,13 +53,13 @@ void linear_each(const Tensor& x_TK, LinearWeights weights, quant::Precision pre
     for (size_t i = 0; i < weights.size(); ++i) outputs[i] = linear(x_TK, weights[i], precision);
     return;
   }
-  std::vector<Product> products;
+  Products products;
   products.reserve(weights.size());
   for (size_t i = 0; i < weights.size(); ++i) {
     const quant::LinearWeight& w = weights[i];
     check_one(x_TK, w);
     outputs[i] = Tensor(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
-    products.push_back(forward_product(x_TK, w, outputs[i], 0, {0, rows_of(x_TK)}));
+    products.append([&] { return forward_product(x_TK, w, outputs[i], 0, {0, rows_of(x_TK)}); });
   }
   matmul(*x_TK.device(), products, precision);
 }

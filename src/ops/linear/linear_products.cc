@@ -20,9 +20,12 @@ MatrixView rows_view(const Tensor& x, RowRange rows) {
 MatrixView weight_view(const quant::LinearWeight& w, int64_t index) {
   const int64_t offset = w.offset + index * w.stride_count;
   const DType dtype = w.data.dtype();
-  const std::byte* data =
-      w.data.data<std::byte>() + offset / block_elements(dtype) * block_bytes(dtype);
-  return {data, dtype, w.out_features, w.in_features, w.stride_out, w.stride_in};
+  return {w.data.data<std::byte>() + bytes_of(dtype, offset),
+          dtype,
+          w.out_features,
+          w.in_features,
+          w.stride_out,
+          w.stride_in};
 }
 
 void check_gradient(const char* op, const quant::LinearWeight& w) {
@@ -34,23 +37,16 @@ void check_gradient(const char* op, const quant::LinearWeight& w) {
   }
 }
 
-/// The largest index of `count` steps of `stride` elements, or -1 when it is beyond `limit`.
-int64_t last_index(int64_t count, int64_t stride, int64_t limit) {
-  if (count <= 1) return 0;
-  if (stride < 0 || (stride > 0 && count - 1 > limit / stride)) return -1;
-  return (count - 1) * stride;
-}
-
 bool fits(const quant::LinearWeight& w) {
   if (w.count < 0 || w.out_features < 0 || w.in_features < 0 || w.offset < 0) return false;
   if (w.count == 0 || w.out_features == 0 || w.in_features == 0) return true;
   int64_t room = w.data.numel() - 1 - w.offset;
   const std::array<std::array<int64_t, 2>, 3> axes = {
       {{w.count, w.stride_count}, {w.out_features, w.stride_out}, {w.in_features, w.stride_in}}};
-  for (const auto& axis : axes) {
-    if (room < 0) return false;
-    const int64_t last = last_index(axis[0], axis[1], room);
-    if (last < 0) return false;
+  for (const auto& [count, stride] : axes) {
+    if (count == 1) continue;
+    int64_t last = 0;
+    if (stride < 0 || __builtin_mul_overflow(count - 1, stride, &last) || last > room) return false;
     room -= last;
   }
   return room >= 0;
@@ -58,9 +54,10 @@ bool fits(const quant::LinearWeight& w) {
 
 bool whole_blocks(const quant::LinearWeight& w) {
   const int64_t block = block_elements(w.data.dtype());
-  return block == 1 ||
-         (w.stride_in == 1 && w.in_features % block == 0 && w.stride_out % block == 0 &&
-          w.stride_count % block == 0 && w.offset % block == 0);
+  if (block == 1) return true;
+  // A block has 2^n elements, which divide numbers whose bits together they divide.
+  const int64_t bits = w.in_features | w.stride_out | w.stride_count | w.offset;
+  return w.stride_in == 1 && (bits & (block - 1)) == 0;
 }
 
 }  // namespace

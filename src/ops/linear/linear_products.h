@@ -3,6 +3,7 @@
 #include <functional>
 #include <span>
 
+#include "base/small_vector.h"
 #include "ops/matmul/matmul.h"
 #include "quant/linear_weight.h"
 #include "tensor/tensor.h"
@@ -16,6 +17,9 @@ struct RowRange {
   int64_t begin;
   int64_t end;
 };
+
+/// Products for one call of matmul(); a decode step has no more than these.
+using Products = SmallVector<Product, 4>;
 
 /// Rows of a tensor taken as a matrix over its last axis.
 int64_t rows_of(const Tensor& x);

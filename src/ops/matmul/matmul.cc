@@ -150,7 +150,7 @@ void multiply_serially(Device& device, const MatmulKernel& kernel,
   for (const Product& p : products) {
     if (!has_work(p)) continue;
     const Piece piece = whole_piece(p, precision);
-    const Scratch scratch(device, kernel.scratch_bytes(piece.m, piece.n, piece.k));
+    const Scratch scratch(device, kernel.scratch_bytes(piece));
     kernel.multiply(piece, scratch.data());
   }
 }
@@ -188,9 +188,7 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
     if (!has_work(p)) continue;
     Job job{.whole = whole_piece(p, precision), .cut = {}, .first = pieces};
     job.cut = cut(job.whole, piece_count(job.whole, work_of(p) / total, threads), kernel);
-    scratch_bytes = std::max(
-        scratch_bytes, kernel.scratch_bytes(std::min(job.whole.m, job.cut.rows_each),
-                                            std::min(job.whole.n, job.cut.cols_each), job.whole.k));
+    scratch_bytes = std::max(scratch_bytes, kernel.scratch_bytes(piece_at(job.whole, job.cut, 0)));
     pieces += job.cut.pieces();
     std::construct_at(jobs + count++, job);
   }

@@ -158,11 +158,25 @@ int64_t few_rows_stride(int64_t k) {
   return (units + kLanes - 1) / kLanes * kLanes;
 }
 
+/// Rows that are packed for m rows of A.
+inline int64_t few_rows_packed(int64_t m) { return m > 4 ? kFewRows : m; }
+
+/// Whether factors that lie like this can be multiplied here, once there are few rows.
+inline bool readable_for_few_rows(const Piece& p) {
+  return p.a.k_stride == 1 && (p.b.k_stride == 1 || p.b.row_stride == 1);
+}
+
+/// Units that multiply_few_rows() packs for this piece.
+inline int64_t few_rows_units(const Piece& p) {
+  return few_rows_packed(p.m) *
+         (p.bf16 ? few_rows_stride<BF16Math>(p.k) : few_rows_stride<F32Math>(p.k));
+}
+
 /// The whole piece; p.m at most kFewRows. Rows missing to a kernel's number are zeros in `a`.
 template <class Math, class ReaderA, class ReaderB>
 void multiply_few_rows(const Piece& p, const ReaderA& a_from, const ReaderB& b, uint32_t* a) {
   const int64_t stride = few_rows_stride<Math>(p.k);
-  pack_rows(a_from, 0, p.m > 4 ? kFewRows : p.m, 0, stride, stride, a);
+  pack_rows(a_from, 0, few_rows_packed(p.m), 0, stride, stride, a);
   switch (p.m) {
     case 1:
       return few_rows<Math, 1>(p, b, a, stride);

@@ -280,7 +280,7 @@ void multiply_as(const Piece& p, std::byte* scratch) {
   const UnitReader<Math, EA> a_from(p.a, p.m, p.k);
   const UnitReader<Math, EB> b_from(p.b, p.n, p.k);
   auto* a = reinterpret_cast<uint32_t*>(scratch);
-  if (p.m <= kFewRows && a_from.k_contiguous() && !b_from.scattered()) {
+  if (p.m <= kFewRows && readable_for_few_rows(p)) {
     return multiply_few_rows<Math>(p, a_from, b_from, a);
   }
   uint32_t* b = a + packed_a_units(p.m);
@@ -345,15 +345,16 @@ void multiply(const Piece& p, std::byte* scratch) {
   }
 }
 
-int64_t scratch_bytes(int64_t m, int64_t n, int64_t k) {
-  const int64_t panels = (n + kPanelColumns - 1) / kPanelColumns;
+int64_t scratch_bytes(const Piece& p) {
+  // Whole cache lines. Of many rows the last piece can have few.
+  const int64_t few = readable_for_few_rows(p) ? (4 * few_rows_units(p) + 63) / 64 * 64 : 0;
+  if (p.m <= kFewRows && few > 0) return few;
+  const int64_t panels = (p.n + kPanelColumns - 1) / kPanelColumns;
   const int64_t columns =
-      m <= kBlockRows ? kPanelColumns : min(kBlockColumns, panels * kPanelColumns);
+      p.m <= kBlockRows ? kPanelColumns : min(kBlockColumns, panels * kPanelColumns);
   // Panels are packed in whole vectors of units; a unit holds at least one element of k.
-  const int64_t depth = min(kDepth, (k + kLanes - 1) / kLanes * kLanes);
-  const int64_t blocks = packed_a_units(m) + columns * depth;
-  const int64_t few = m <= kFewRows ? kFewRows * few_rows_stride<F32Math>(k) : 0;
-  return 4 * max(blocks, few);
+  const int64_t depth = min(kDepth, (p.k + kLanes - 1) / kLanes * kLanes);
+  return max(4 * (packed_a_units(p.m) + columns * depth), few);
 }
 
 }  // namespace

@@ -36,8 +36,9 @@ struct Piece {
 struct MatmulKernel {
   int64_t tile_rows;  // rows of C that a tile keeps in registers: pieces are multiples of it
   int64_t lanes;      // floats in a vector: pieces' columns are multiples of it
-  /// Memory that multiply() needs for a piece of this size, a multiple of 64 bytes.
-  int64_t (*scratch_bytes)(int64_t m, int64_t n, int64_t k);
+  /// Memory that multiply() needs for this piece, a multiple of 64 bytes; no less for a piece of
+  /// it.
+  int64_t (*scratch_bytes)(const Piece& piece);
   void (*multiply)(const Piece& piece, std::byte* scratch);
 };
 

@@ -247,8 +247,6 @@ class UnitReader {
 
   /// Rows lie in memory along k, so that along_k is the fast way of reading.
   bool k_contiguous() const { return k_stride_ == 1; }
-  /// Neither rows nor k lie beside each other: elements are read one by one.
-  bool scattered() const { return k_stride_ != 1 && row_stride_ != 1; }
   int64_t row_bytes() const { return row_stride_ * static_cast<int64_t>(sizeof(Stored)); }
 
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.

@@ -1,6 +1,7 @@
 #include "ops/rms_norm/rms_norm.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "autograd/tape.h"
 #include "ops/rms_norm/rms_norm_kernel.h"
@@ -62,26 +63,28 @@ Tensor backward_rows(const Tensor& dy, const Tensor& x, const Tensor& w_D, const
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor* w_D, float eps) {
+Tensor rms_norm(Tensor x, const Tensor* w_D, float eps) {
   check(x, w_D);
-  const int64_t D = x.dim(-1);
-  const int64_t rows = D == 0 ? 0 : x.numel() / D;
-  Tensor y = empty_like(x);
-  Tensor r_N({rows}, DType::kF32, x.device());
-  const RmsNormKernel& kernel = kernel_of(x);
-  const float* w = w_D != nullptr ? w_D->data<float>() : nullptr;
-  const float* from = x.data<float>();
-  float* to = y.mutable_data<float>();
-  float* r = r_N.mutable_data<float>();
-  x.device()->threads().parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, D)),
-                                     [&](int64_t begin, int64_t end) {
-                                       kernel.forward(from + begin * D, w, eps, to + begin * D,
-                                                      r + begin, end - begin, D);
-                                     });
-
   const Tensor none;
   const Tensor& weight = w_D != nullptr ? *w_D : none;
-  if (!autograd::recording({x, weight})) return y;
+  const bool recorded = autograd::recording({x, weight});
+  const int64_t D = x.dim(-1);
+  const int64_t rows = D == 0 ? 0 : x.numel() / D;
+  Tensor r_N = recorded ? Tensor({rows}, DType::kF32, x.device()) : Tensor();
+  const float* w = w_D != nullptr ? w_D->data<float>() : nullptr;
+  const float* from = x.data<float>();
+  float* r = recorded ? r_N.mutable_data<float>() : nullptr;
+  Tensor y = autograd::reuse_or_new(std::move(x), recorded);
+  const RmsNormKernel& kernel = kernel_of(y);
+  float* to = y.mutable_data<float>();
+  y.device()->threads().parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, D)),
+                                     [&](int64_t begin, int64_t end) {
+                                       kernel.forward(from + begin * D, w, eps, to + begin * D,
+                                                      r != nullptr ? r + begin : nullptr,
+                                                      end - begin, D);
+                                     });
+
+  if (!recorded) return y;
   auto backward = [x = x.detach(), w = weight.detach(), r_N](const Tensor& dy,
                                                              autograd::GradientSink& sink) {
     Tensor dx = sink.needs(0) ? empty_like(x) : Tensor();

@@ -8,7 +8,7 @@ namespace corral::ops {
 ///
 ///     y[n, d] = x[n, d] * r[n] * w[d],    r[n] = 1 / sqrt(mean_d(x[n, d]^2) + eps)
 ///
-/// x    [..., D]  f32.
+/// x    [..., D]  f32. y takes its memory where autograd::reuse_or_new may.
 /// w_D  [D]       f32; null for Llama 4's QK norm (which its papers call "L2 norm": it is this,
 /// with
 ///                the mean, without a weight).
@@ -17,6 +17,6 @@ namespace corral::ops {
 /// for another dtype. Backward saves x, w and r_N. dw is summed over blocks of 128 rows in row
 /// order, then over the blocks in order, so it has the same bits for any number of threads. Source:
 /// Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.
-Tensor rms_norm(const Tensor& x, const Tensor* w_D, float eps);
+Tensor rms_norm(Tensor x, const Tensor* w_D, float eps);
 
 }  // namespace corral::ops

@@ -9,7 +9,7 @@
 namespace corral::ops {
 
 struct RmsNormKernel {
-  /// Rows [0, rows) of D; w may be null; r receives one number a row.
+  /// Rows [0, rows) of D; y may be x; w may be null; r, unless null, receives one number a row.
   void (*forward)(const float* x, const float* w, float eps, float* y, float* r, int64_t rows,
                   int64_t D);
   /// dx may be null. dw, unless null, is set to the sum over these rows.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "autograd/tape.h"
+#include "base/small_vector.h"
 #include "ops/rope/rope_kernel.h"
 
 namespace corral::ops {
@@ -12,11 +14,10 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements
 
-// The table row of each token, from the shared table or from memory of its own.
+// The table row of each token, in a table that somebody keeps or in memory of its own.
 struct Angles {
-  std::shared_ptr<const RopeTable> table;
+  SmallVector<const float*, 8> rows;
   std::vector<float> own;
-  std::vector<const float*> rows;
 };
 
 Angles angles_of(std::span<const int64_t> positions, const RopeFrequencies& f, int64_t period,
@@ -27,11 +28,10 @@ Angles angles_of(std::span<const int64_t> positions, const RopeFrequencies& f, i
     most = std::max(most, period > 0 ? position % period : position);
   }
   Angles angles;
-  angles.table = f.table(most + 1, period > 0);
   angles.rows.resize(positions.size());
-  if (angles.table != nullptr) {
+  if (const RopeTable* table = f.table(most + 1, period > 0)) {
     for (size_t t = 0; t < positions.size(); ++t) {
-      angles.rows[t] = angles.table->row(period > 0 ? positions[t] % period : positions[t]);
+      angles.rows[t] = table->row(period > 0 ? positions[t] % period : positions[t]);
     }
     return angles;
   }
@@ -48,34 +48,43 @@ Angles angles_of(std::span<const int64_t> positions, const RopeFrequencies& f, i
   return angles;
 }
 
-Angles angles_of(std::span<const int64_t> rows, std::shared_ptr<const RopeTable> table) {
+Angles angles_of(std::span<const int64_t> rows, const RopeTable& table) {
   Angles angles;
   angles.rows.resize(rows.size());
   for (size_t t = 0; t < rows.size(); ++t) {
-    if (rows[t] < 0 || rows[t] >= table->rows) {
-      throw UsageError(str("rope: row ", rows[t], ", the table has ", table->rows));
+    if (rows[t] < 0 || rows[t] >= table.rows) {
+      throw UsageError(str("rope: row ", rows[t], ", the table has ", table.rows));
     }
-    angles.rows[t] = table->row(rows[t]);
+    angles.rows[t] = table.row(rows[t]);
   }
-  angles.table = std::move(table);
   return angles;
 }
 
-Tensor rotate(const Tensor& x_THC, const Angles& angles, bool inverse) {
+void rotate(const float* x, const Angles& angles, bool inverse, Tensor& y_THC) {
   const RopeKernel& kernel =
-      simd::choose(x_THC.device()->isa(), portable::kRope, avx2::kRope, avx512::kRope);
-  Tensor y_THC = empty_like(x_THC);
-  const int64_t H = x_THC.dim(1);
-  const int64_t C = x_THC.dim(2);
-  const float* x = x_THC.data<float>();
+      simd::choose(y_THC.device()->isa(), portable::kRope, avx2::kRope, avx512::kRope);
+  const int64_t H = y_THC.dim(1);
+  const int64_t C = y_THC.dim(2);
   auto* y = y_THC.mutable_data<float>();
-  x_THC.device()->threads().parallel_for(
-      x_THC.dim(0), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, H * C)),
+  y_THC.device()->threads().parallel_for(
+      y_THC.dim(0), std::max<int64_t>(1, kGrain / std::max<int64_t>(1, H * C)),
       [&](int64_t begin, int64_t end) {
         kernel.rotate(x + begin * H * C, angles.rows.data() + begin, end - begin, H, C, inverse,
                       y + begin * H * C);
       });
+}
+
+Tensor rotated(Tensor&& x_THC, const Angles& angles, bool recorded) {
+  const float* x = x_THC.data<float>();
+  Tensor y_THC = autograd::reuse_or_new(std::move(x_THC), recorded);
+  rotate(x, angles, false, y_THC);
   return y_THC;
+}
+
+Tensor rotated_back(const Tensor& dy_THC, const Angles& angles) {
+  Tensor dx_THC = empty_like(dy_THC);
+  rotate(dy_THC.data<float>(), angles, true, dx_THC);
+  return dx_THC;
 }
 
 void check(const Tensor& x_THC, size_t tokens, int64_t head_dim) {
@@ -91,32 +100,32 @@ void check(const Tensor& x_THC, size_t tokens, int64_t head_dim) {
 
 }  // namespace
 
-Tensor rope(const Tensor& x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
+Tensor rope(Tensor x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
             int64_t period) {
   check(x_THC, positions.size(), f.head_dim());
   if (period < 0) throw UsageError(str("rope: period ", period, " is negative"));
-  ThreadPool& threads = x_THC.device()->threads();
-  const Tensor y_THC = rotate(x_THC, angles_of(positions, f, period, threads), false);
-  if (!autograd::recording({x_THC})) return y_THC;
-  return autograd::record("rope", {x_THC}, y_THC,
-                          [kept = std::vector<int64_t>(positions.begin(), positions.end()), f,
-                           period](const Tensor& dy_THC, autograd::GradientSink& sink) {
-                            const Angles angles =
-                                angles_of(kept, f, period, dy_THC.device()->threads());
-                            sink.add(0, rotate(dy_THC, angles, true));
-                          });
+  const bool recorded = autograd::recording({x_THC});
+  const Angles angles = angles_of(positions, f, period, x_THC.device()->threads());
+  Tensor y_THC = rotated(std::move(x_THC), angles, recorded);
+  if (!recorded) return y_THC;
+  return autograd::record(
+      "rope", {x_THC}, y_THC,
+      [kept = std::vector<int64_t>(positions.begin(), positions.end()), f, period](
+          const Tensor& dy_THC, autograd::GradientSink& sink) {
+        sink.add(0, rotated_back(dy_THC, angles_of(kept, f, period, dy_THC.device()->threads())));
+      });
 }
 
-Tensor rope(const Tensor& x_THC, std::span<const int64_t> rows,
-            std::shared_ptr<const RopeTable> table) {
+Tensor rope(Tensor x_THC, std::span<const int64_t> rows, std::shared_ptr<const RopeTable> table) {
   check(x_THC, rows.size(), table->head_dim());
-  const Tensor y_THC = rotate(x_THC, angles_of(rows, table), false);
-  if (!autograd::recording({x_THC})) return y_THC;
+  const bool recorded = autograd::recording({x_THC});
+  Tensor y_THC = rotated(std::move(x_THC), angles_of(rows, *table), recorded);
+  if (!recorded) return y_THC;
   return autograd::record(
       "rope", {x_THC}, y_THC,
       [kept = std::vector<int64_t>(rows.begin(), rows.end()), table = std::move(table)](
           const Tensor& dy_THC, autograd::GradientSink& sink) {
-        sink.add(0, rotate(dy_THC, angles_of(kept, table), true));
+        sink.add(0, rotated_back(dy_THC, angles_of(kept, *table)));
       });
 }
 

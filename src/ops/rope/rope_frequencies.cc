@@ -70,13 +70,23 @@ void RopeFrequencies::fill_row(int64_t position, int64_t period, float* row) con
   }
 }
 
-std::shared_ptr<const RopeTable> RopeFrequencies::table(int64_t rows, bool periodic) const {
+const RopeTable* RopeFrequencies::table(int64_t rows, bool periodic) const {
   if (rows > kMostRows) return nullptr;
-  const std::lock_guard lock(tables_->mutex);
-  std::shared_ptr<const RopeTable>& kept = periodic ? tables_->periodic : tables_->plain;
+  std::atomic<const RopeTable*>& newest = periodic ? tables_->periodic : tables_->plain;
+  const RopeTable* kept = newest.load(std::memory_order_acquire);
   if (kept != nullptr && kept->rows >= rows) return kept;
 
-  auto grown = std::make_shared<RopeTable>();
+  const std::lock_guard lock(tables_->mutex);
+  kept = newest.load(std::memory_order_relaxed);
+  if (kept != nullptr && kept->rows >= rows) return kept;
+  tables_->made.push_back(grown(kept, rows, periodic));
+  newest.store(tables_->made.back().get(), std::memory_order_release);
+  return tables_->made.back().get();
+}
+
+std::unique_ptr<const RopeTable> RopeFrequencies::grown(const RopeTable* kept, int64_t rows,
+                                                        bool periodic) const {
+  auto grown = std::make_unique<RopeTable>();
   int64_t size = kept != nullptr ? kept->rows : kFewestRows;
   while (size < rows) size *= 2;
   grown->rows = size;
@@ -89,8 +99,7 @@ std::shared_ptr<const RopeTable> RopeFrequencies::table(int64_t rows, bool perio
   for (int64_t position = done; position < size; ++position) {
     fill_row(position, periodic ? size : 0, grown->values.data() + position * 2 * head_dim());
   }
-  kept = std::move(grown);
-  return kept;
+  return grown;
 }
 
 std::shared_ptr<const RopeTable> rope_table_2d(int64_t head_dim, double theta, int64_t height,

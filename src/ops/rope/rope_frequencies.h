@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -54,15 +55,21 @@ class RopeFrequencies {
   /// and frequency, as in the reference; with one, the double product for position modulo period,
   /// right to 1e-7 at any position.
   void fill_row(int64_t position, int64_t period, float* row) const;
-  /// A table of at least positions [0, rows); null when that is too many to keep.
-  std::shared_ptr<const RopeTable> table(int64_t rows, bool periodic) const;
+  /// A table of at least positions [0, rows), which lives as long as this object or a copy; null
+  /// when that is too many to keep.
+  const RopeTable* table(int64_t rows, bool periodic) const;
 
  private:
+  /// A table twice as long takes the place of one that is too short, which stays for those who read
+  /// it.
   struct Tables {
-    std::mutex mutex;
-    std::shared_ptr<const RopeTable> plain;
-    std::shared_ptr<const RopeTable> periodic;
+    std::atomic<const RopeTable*> plain{nullptr};
+    std::atomic<const RopeTable*> periodic{nullptr};
+    std::mutex mutex;  // of who makes one
+    std::vector<std::unique_ptr<const RopeTable>> made;
   };
+  std::unique_ptr<const RopeTable> grown(const RopeTable* kept, int64_t rows, bool periodic) const;
+
   std::vector<float> per_pair_;
   std::shared_ptr<Tables> tables_;
 };

@@ -31,11 +31,14 @@ void rotate_row(const float* x, const float* table, int64_t H, int64_t C, bool i
       store(y + h * C + c, fma(v, cosine, swap_neighbours(v) * sine));
     }
   }
-  for (; c < C; ++c) {
+  for (; c < C; c += 2) {
     const float sine = inverse ? -table[C + c] : table[C + c];
+    const float next_sine = inverse ? -table[C + c + 1] : table[C + c + 1];
     for (int64_t h = 0; h < H; ++h) {
-      const float* head = x + h * C;
-      y[h * C + c] = fma(head[c], table[c], head[c ^ 1] * sine);
+      const float first = x[h * C + c];
+      const float second = x[h * C + c + 1];
+      y[h * C + c] = fma(first, table[c], second * sine);
+      y[h * C + c + 1] = fma(second, table[c + 1], first * next_sine);
     }
   }
 }

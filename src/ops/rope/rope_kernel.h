@@ -8,8 +8,8 @@
 namespace corral::ops {
 
 struct RopeKernel {
-  /// y = rotated x for `rows` rows of H heads of C floats (C even). tables[t] is row t's of a
-  /// RopeTable; inverse turns the other way.
+  /// y = rotated x for `rows` rows of H heads of C floats (C even); y may be x. tables[t] is row
+  /// t's of a RopeTable; inverse turns the other way.
   void (*rotate)(const float* x, const float* const* tables, int64_t rows, int64_t H, int64_t C,
                  bool inverse, float* y);
 };

@@ -62,31 +62,31 @@ void choose_experts(const float* logits, int64_t E, int64_t top_k, int32_t* chos
 
 }  // namespace
 
-Routing make_routing(std::vector<int32_t> expert_TK, int64_t tokens, int64_t experts,
-                     int64_t top_k) {
+Routing make_routing(RowNumbers expert_TK, int64_t tokens, int64_t experts, int64_t top_k) {
   check_sizes(expert_TK.size(), tokens, experts, top_k);
   Routing routing;
   routing.tokens = tokens;
   routing.experts = experts;
   routing.top_k = top_k;
   routing.expert_TK = std::move(expert_TK);
-  routing.offsets_E.assign(static_cast<size_t>(experts) + 1, 0);
   routing.token_N.resize(routing.expert_TK.size());
   routing.row_of_TK.resize(routing.expert_TK.size());
 
   const int32_t* chosen = routing.expert_TK.data();
   for (int64_t t = 0; t < tokens; ++t) check_choice(chosen + t * top_k, t, experts, top_k);
-  for (const int32_t e : routing.expert_TK) ++routing.offsets_E[static_cast<size_t>(e) + 1];
-  for (size_t e = 1; e < routing.offsets_E.size(); ++e) {
-    routing.offsets_E[e] += routing.offsets_E[e - 1];
-  }
-  std::vector<int64_t> next = routing.offsets_E;
+  // Counted two places to the right, entry e + 1 is where the next row of expert e goes; once they
+  // all are there, it is where the rows of the expert after it begin.
+  auto& offsets = routing.offsets_E;
+  offsets.resize(static_cast<size_t>(experts) + 2);
+  for (const int32_t e : routing.expert_TK) ++offsets[static_cast<size_t>(e) + 2];
+  for (size_t e = 1; e < offsets.size(); ++e) offsets[e] += offsets[e - 1];
   for (size_t i = 0; i < routing.expert_TK.size(); ++i) {
-    const int64_t row = next[static_cast<size_t>(chosen[i])]++;
+    const int64_t row = offsets[static_cast<size_t>(chosen[i]) + 1]++;
     routing.token_N[static_cast<size_t>(row)] =
         static_cast<int32_t>(static_cast<int64_t>(i) / top_k);
     routing.row_of_TK[i] = static_cast<int32_t>(row);
   }
+  offsets.resize(static_cast<size_t>(experts) + 1);
   return routing;
 }
 
@@ -102,7 +102,7 @@ Routing route_top_k(const Tensor& logits_TE, int64_t top_k) {
   if (top_k < 1 || top_k > E) {
     throw ShapeError(str("route_top_k: ", top_k, " experts a token of ", E, ", needs 1 to ", E));
   }
-  std::vector<int32_t> expert_TK(static_cast<size_t>(T * top_k));
+  RowNumbers expert_TK(static_cast<size_t>(T * top_k));
   const float* logits = logits_TE.data<float>();
   int32_t* chosen = expert_TK.data();
   logits_TE.device()->threads().parallel_for(

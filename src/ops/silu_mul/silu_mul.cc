@@ -1,5 +1,7 @@
 #include "ops/silu_mul/silu_mul.h"
 
+#include <utility>
+
 #include "autograd/tape.h"
 #include "ops/silu_mul/silu_mul_kernel.h"
 
@@ -10,7 +12,7 @@ constexpr int64_t kGrain = 1 << 13;
 
 }  // namespace
 
-Tensor silu_mul(const Tensor& gate, const Tensor& up) {
+Tensor silu_mul(Tensor gate, const Tensor& up) {
   if (gate.shape() != up.shape()) {
     throw ShapeError(str("silu_mul: gate is ", gate.shape(), ", up is ", up.shape()));
   }
@@ -18,17 +20,19 @@ Tensor silu_mul(const Tensor& gate, const Tensor& up) {
     throw NotSupported(
         str("silu_mul: gate is ", gate.dtype(), ", up is ", up.dtype(), ", needs f32"));
   }
-  const SiluMulKernel& kernel =
-      simd::choose(gate.device()->isa(), portable::kSiluMul, avx2::kSiluMul, avx512::kSiluMul);
-  Tensor y = empty_like(gate);
+  const bool recorded = autograd::recording({gate, up});
   const auto* g = gate.data<float>();
   const auto* u = up.data<float>();
+  Tensor y = autograd::reuse_or_new(std::move(gate), recorded);
+  Device& device = *y.device();
+  const SiluMulKernel& kernel =
+      simd::choose(device.isa(), portable::kSiluMul, avx2::kSiluMul, avx512::kSiluMul);
   auto* to = y.mutable_data<float>();
-  gate.device()->threads().parallel_for(gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
+  device.threads().parallel_for(y.numel(), kGrain, [&](int64_t begin, int64_t end) {
     kernel.forward(g + begin, u + begin, to + begin, end - begin);
   });
 
-  if (!autograd::recording({gate, up})) return y;
+  if (!recorded) return y;
   auto backward = [gate = gate.detach(), up = up.detach(), &kernel](const Tensor& dy,
                                                                     autograd::GradientSink& sink) {
     Tensor dgate = sink.needs(0) ? empty_like(gate) : Tensor();

@@ -9,7 +9,7 @@
 namespace corral::ops {
 
 struct SiluMulKernel {
-  /// y[i] = silu(gate[i]) * up[i] for i < n.
+  /// y[i] = silu(gate[i]) * up[i] for i < n; y may be gate.
   void (*forward)(const float* gate, const float* up, float* y, int64_t n);
   /// Both gradients for i < n; either may be null.
   void (*backward)(const float* dy, const float* gate, const float* up, float* dgate, float* dup,
