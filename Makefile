@@ -86,7 +86,7 @@ asan: setup-check ## run the tests with address and undefined-behaviour sanitize
 
 tsan: setup-check ## run the tests with the thread sanitizer
 	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS)
-	@python3 tools/run_tests.py build/tsan -j $(JOBS) -R '$(FILTER)'
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tools/tsan.supp" python3 tools/run_tests.py build/tsan -j $(JOBS) -R '$(FILTER)'
 
 fuzz: setup-check ## fuzz every parser for FUZZ_SECONDS (30) each
 	@cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j $(JOBS)

@@ -29,6 +29,9 @@ struct ServeOptions {
   std::string api_key_file;
   std::string slot_save_path;
   double slot_save_gib = 16;
+  ServedModel guard;
+  std::string guard_check = "both";
+  std::string guard_prompt;
   double read_timeout_s = 30;
   double write_timeout_s = 30;
   double drain_s = 30;
@@ -54,6 +57,9 @@ serve::ServerOptions ServeOptions::server_options(Io& io) const {
   result.media.folder = image_folder;
   result.sessions.folder = slot_save_path;
   result.sessions.max_bytes = static_cast<int64_t>(slot_save_gib * 1024 * kMiB);
+  result.guard.questions = guard_check != "output";
+  result.guard.answers = guard_check != "input";
+  result.guard.prompt = guard_prompt;
   result.trouble = [&io](const std::string& message) {
     io.err << str("corral: ", message, "\n") << std::flush;
   };
@@ -139,10 +145,23 @@ void add_pictures(CLI::App& command, ServeOptions& options) {
                      "folder whose pictures requests may name by file: URL");
 }
 
+void add_guard(CLI::App& command, ServeOptions& options) {
+  command.add_option("--guard-model", options.guard.path,
+                     "a model such as Llama Guard that judges questions and answers");
+  command
+      .add_option("--guard-check", options.guard_check,
+                  "what it judges; answers that it judges are sent when they are whole")
+      ->check(CLI::IsMember({"both", "input", "output"}))
+      ->capture_default_str();
+  command.add_option("--guard-prompt", options.guard_prompt,
+                     "file with what it is asked, with {conversation} and {role} in it");
+}
+
 // Everything that does not belong to one model.
 void add_server(CLI::App& command, ServeOptions& options) {
   add_network(command, options);
   add_pictures(command, options);
+  add_guard(command, options);
   command
       .add_option("--memory-gib", options.memory_gib,
                   "memory of all open models together, in GiB; the one used longest ago is closed")
@@ -150,7 +169,8 @@ void add_server(CLI::App& command, ServeOptions& options) {
   options.machine.add_to(command);
 }
 
-// The models of the config and of the command line, the latter first.
+// The models of the config and of the command line, the latter first; the guard model, which is
+// none of them, goes into the options.
 std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& command) {
   std::vector<ServedModel> models;
   if (!options.model.path.empty()) models.push_back(options.model);
@@ -173,6 +193,7 @@ std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& co
   if (models.empty()) throw UsageError("no model: name one, or a --config with a [[model]]");
   if (models.size() == 1) models.front().preload = true;
   const DevicePtr device = options.machine.device();
+  if (!options.guard.path.empty()) options.server.guard.model = options.guard.entry(device);
   std::vector<serve::ShelfEntry> result;
   for (const ServedModel& model : models) result.push_back(model.entry(device));
   return result;

@@ -17,6 +17,8 @@ std::string_view finish_reason_name(FinishReason reason) {
       return "cancelled";
     case FinishReason::kDeadline:
       return "deadline";
+    case FinishReason::kWithheld:
+      return "content_filter";
     case FinishReason::kFailed:
       break;
   }

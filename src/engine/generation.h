@@ -25,9 +25,11 @@ enum class FinishReason {
   kCancelled,   // the reader left
   kDeadline,    // the time that the request was given is over
   kFailed,      // the model could not go on; an error says why
+  kWithheld,    // who passes the answer on found that it must not
 };
 
-/// "stop", "length" and, where OpenAI's API has no word, "cancelled", "deadline", "failed".
+/// "stop", "length", "content_filter" (kWithheld) and, where OpenAI's API has no word, "cancelled",
+/// "deadline", "failed".
 std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerateOptions {

@@ -98,11 +98,11 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void tell_end() {
     if (gone_ || cancelled_) return ended_(499, usage_);
     if (!error_.empty()) {
-      writer_->failed(500, error_);
+      writer_->failed(ApiError(500, error_));
       return ended_(500, usage_);
     }
     if (late_) {
-      writer_->failed(504, "the request took longer than its timeout");
+      writer_->failed(ApiError(504, "the request took longer than its timeout"));
       return ended_(504, usage_);
     }
     writer_->ended(usage_);

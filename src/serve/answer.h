@@ -12,6 +12,7 @@
 
 namespace corral::serve {
 
+class ApiError;
 class Service;
 using Lease = std::shared_ptr<Service>;
 
@@ -42,7 +43,7 @@ class AnswerWriter {
   /// All is over. Returns what to log.
   virtual void ended(const Usage& usage) = 0;
   /// Instead of ended(): no answer, or none that is whole.
-  virtual void failed(int status, const std::string& message) = 0;
+  virtual void failed(const ApiError& error) = 0;
 };
 
 /// Told once, at the end of a request.

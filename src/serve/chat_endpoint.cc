@@ -94,9 +94,7 @@ class WholeChat : public ChatWriter {
     json["usage"] = usage_json(usage);
     responder_->send({.body = dump(json)});
   }
-  void failed(int status, const std::string& message) override {
-    responder_->send(error_response(ApiError(status, message)));
-  }
+  void failed(const ApiError& error) override { responder_->send(error_response(error)); }
 
  private:
   OrderedJson choice(int64_t index, const ChoiceResult& result) const {
@@ -176,9 +174,9 @@ class StreamedChat : public ChatWriter {
     responder_->write(sse_event("[DONE]"));
     responder_->end();
   }
-  void failed(int status, const std::string& message) override {
-    if (!started_) return responder_->send(error_response(ApiError(status, message)));
-    responder_->write(sse_event(error_json(ApiError(status, message))));
+  void failed(const ApiError& error) override {
+    if (!started_) return responder_->send(error_response(error));
+    responder_->write(sse_event(error_json(error)));
     responder_->end();
   }
 
@@ -224,7 +222,8 @@ void post_chat_completions(Backend& backend, const Call& call) {
   } else {
     writer = std::make_shared<WholeChat>(*model, call.responder, request);
   }
-  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
+  answer_moderated(backend.moderation, call, {request.messages}, model, std::move(requests),
+                   std::move(writer));
 }
 
 engine::Prompt chat_prompt_of(Backend& backend, Service& model, ChatRequest& request) {

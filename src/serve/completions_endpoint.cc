@@ -124,9 +124,9 @@ class CompletionWriter : public AnswerWriter {
     json["usage"] = usage_json(usage);
     responder_->send({.body = dump(json)});
   }
-  void failed(int status, const std::string& message) override {
-    if (!started_) return responder_->send(error_response(ApiError(status, message)));
-    responder_->write(sse_event(error_json(ApiError(status, message))));
+  void failed(const ApiError& error) override {
+    if (!started_) return responder_->send(error_response(error));
+    responder_->write(sse_event(error_json(error)));
     responder_->end();
   }
 
@@ -232,16 +232,19 @@ void post_completions(Backend& backend, const Call& call) {
   const Lease model = backend.shelf.open(request.answer.model);
   std::vector<engine::Request> requests;
   std::vector<EchoedPrompt> echoed;
+  std::vector<Dialog> asked;
   for (const auto& prompt : request.prompts) {
     echoed.emplace_back();
     requests.push_back(model->request(
         request.answer, {.tokens = prompt_tokens(*model->tokenizer(), prompt, echoed.back())},
         call.client));
+    asked.push_back({text::text_message("user", echoed.back().text)});
     if (request.echo) requests.back().prompt_logprobs = request.answer.generate.logprobs;
   }
   auto writer =
       std::make_shared<CompletionWriter>(*model, call.responder, request, std::move(echoed));
-  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
+  answer_moderated(backend.moderation, call, std::move(asked), model, std::move(requests),
+                   std::move(writer));
 }
 
 }  // namespace corral::serve

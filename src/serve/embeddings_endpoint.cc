@@ -52,9 +52,7 @@ class EmbeddingWriter : public AnswerWriter {
     json["usage"] = {{"prompt_tokens", usage.prompt_tokens}, {"total_tokens", usage.prompt_tokens}};
     responder_->send({.body = dump(json)});
   }
-  void failed(int status, const std::string& message) override {
-    responder_->send(error_response(ApiError(status, message)));
-  }
+  void failed(const ApiError& error) override { responder_->send(error_response(error)); }
 
  private:
   ResponderPtr responder_;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "serve/media.h"
+#include "serve/moderation.h"
 #include "serve/response_store.h"
 #include "serve/service.h"
 #include "serve/session_options.h"
@@ -16,6 +17,7 @@ struct Backend {
   MediaOptions media;
   ResponseStore responses;
   SessionOptions sessions;
+  ModerationPtr moderation;  // null: nobody judges what is asked and answered
 };
 
 /// A request on its way through an endpoint.

@@ -64,6 +64,8 @@ class MessageWriter : public AnswerWriter {
   void note(engine::FinishReason reason, bool calls) {
     if (calls) {
       stop_reason_ = "tool_use";
+    } else if (reason == engine::FinishReason::kWithheld) {
+      stop_reason_ = "refusal";
     } else if (reason == engine::FinishReason::kStopString) {
       stop_reason_ = "stop_sequence";
     } else {
@@ -106,8 +108,8 @@ class WholeMessage : public MessageWriter {
     set_stop(json);
     responder_->send({.body = dump(json)});
   }
-  void failed(int status, const std::string& message) override {
-    responder_->send(error_response(ApiError(status, message), ErrorStyle::kAnthropic));
+  void failed(const ApiError& error) override {
+    responder_->send(error_response(error, ErrorStyle::kAnthropic));
   }
 
  private:
@@ -157,8 +159,7 @@ class StreamedMessage : public MessageWriter {
     responder_->write(event({{"type", "message_stop"}}));
     responder_->end();
   }
-  void failed(int status, const std::string& message) override {
-    const ApiError error(status, message);
+  void failed(const ApiError& error) override {
     if (!started_) return responder_->send(error_response(error, ErrorStyle::kAnthropic));
     responder_->write("event: error\n" + sse_event(error_json(error, ErrorStyle::kAnthropic)));
     responder_->end();
@@ -210,7 +211,8 @@ void post_messages(Backend& backend, const Call& call) {
   } else {
     writer = std::make_shared<WholeMessage>(*model, call.responder, request);
   }
-  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
+  answer_moderated(backend.moderation, call, {request.messages}, model, std::move(requests),
+                   std::move(writer));
 }
 
 void post_count_tokens(Backend& backend, const Call& call) {

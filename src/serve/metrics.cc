@@ -55,10 +55,19 @@ class Text {
   std::string text_;
 };
 
+void verdicts(Text& text, const Moderation& moderation) {
+  constexpr const char* kName = "corral_guard_verdicts_total";
+  text.add(kName, "counter", "What the guard model said of questions and answers.");
+  text.value(kName, moderation.questions.safe.load(), "{of=\"question\",verdict=\"safe\"}");
+  text.value(kName, moderation.questions.unsafe.load(), "{of=\"question\",verdict=\"unsafe\"}");
+  text.value(kName, moderation.answers.safe.load(), "{of=\"answer\",verdict=\"safe\"}");
+  text.value(kName, moderation.answers.unsafe.load(), "{of=\"answer\",verdict=\"unsafe\"}");
+}
+
 }  // namespace
 
 std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats& http,
-                         const std::map<int, int64_t>& answered) {
+                         const std::map<int, int64_t>& answered, const Moderation* moderation) {
   using Stats = engine::SchedulerStats;
   Text text(models);
   text.add("corral_http_requests_total", "counter", "Requests by the status of their answer.");
@@ -105,6 +114,7 @@ std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats&
               &Stats::prefix_disk_bytes);
   text.engine("corral_prefix_loaded_bytes_total", "counter", "Prefixes that came back from disk.",
               &Stats::loaded_bytes);
+  if (moderation != nullptr) verdicts(text, *moderation);
   return text.take();
 }
 

@@ -100,8 +100,10 @@ class ResponseWriter : public AnswerWriter {
   /// The whole response, which is kept if the client wants that.
   OrderedJson whole(const Usage& usage) {
     const bool cut = reason_ == engine::FinishReason::kLength;
-    OrderedJson json = response(cut ? "incomplete" : "completed");
+    const bool withheld = reason_ == engine::FinishReason::kWithheld;
+    OrderedJson json = response(cut || withheld ? "incomplete" : "completed");
     if (cut) json["incomplete_details"] = {{"reason", "max_output_tokens"}};
+    if (withheld) json["incomplete_details"] = {{"reason", "content_filter"}};
     json["output"] = output_;
     OrderedJson counts;
     counts["input_tokens"] = usage.prompt_tokens;
@@ -177,9 +179,7 @@ class WholeResponse : public ResponseWriter {
     }
   }
   void ended(const Usage& usage) override { responder_->send({.body = dump(whole(usage))}); }
-  void failed(int status, const std::string& message) override {
-    responder_->send(error_response(ApiError(status, message)));
-  }
+  void failed(const ApiError& error) override { responder_->send(error_response(error)); }
 
  private:
   std::string text_;
@@ -216,9 +216,9 @@ class StreamedResponse : public ResponseWriter {
     send(cut ? "response.incomplete" : "response.completed", {{"response", json}});
     responder_->end();
   }
-  void failed(int status, const std::string& message) override {
-    if (!started_) return responder_->send(error_response(ApiError(status, message)));
-    send("response.failed", {{"response", failure(message)}});
+  void failed(const ApiError& error) override {
+    if (!started_) return responder_->send(error_response(error));
+    send("response.failed", {{"response", failure(error.what())}});
     responder_->end();
   }
 
@@ -314,7 +314,8 @@ void post_responses(Backend& backend, const Call& call) {
   } else {
     writer = std::make_shared<WholeResponse>(*model, call.responder, request, std::move(frame));
   }
-  answer(model, std::move(requests), std::move(writer), call.responder, call.ended);
+  answer_moderated(backend.moderation, call, {request.messages}, model, std::move(requests),
+                   std::move(writer));
 }
 
 HttpResponse stored_response(Backend& backend, const HttpRequest& request, const std::string& id,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "serve/api_error.h"
+#include "serve/guard_model.h"
 #include "serve/metrics.h"
 #include "serve/static_files.h"
 
@@ -55,6 +56,15 @@ HttpResponse preflight() {
   return response;
 }
 
+ModerationPtr moderation_of(const GuardOptions& options) {
+  if (!options.model) return nullptr;
+  GuardPrompt prompt = options.prompt.empty() ? GuardPrompt() : GuardPrompt(options.prompt);
+  auto model = std::make_unique<Service>(options.model->name, options.model->open());
+  return std::make_shared<Moderation>(
+      std::make_unique<GuardModel>(std::move(model), std::move(prompt)), options.questions,
+      options.answers);
+}
+
 }  // namespace
 
 Server::Server(Shelf& shelf, const ServerOptions& options)
@@ -64,7 +74,8 @@ Server::Server(Shelf& shelf, const ServerOptions& options)
       backend_{.shelf = shelf,
                .media = options.media,
                .responses = ResponseStore(options.response_bytes),
-               .sessions = options.sessions},
+               .sessions = options.sessions,
+               .moderation = moderation_of(options.guard)},
       log_(std::make_shared<Log>()),
       light_(kLightWorkers),
       heavy_(kHeavyWorkers) {
@@ -80,7 +91,10 @@ Server::Server(Shelf& shelf, const ServerOptions& options)
   http_ = std::make_unique<HttpServer>(options.http, std::move(handlers));
 }
 
-Server::~Server() = default;
+Server::~Server() {
+  // Requests that end after the server are answered by the shelf's engines: without verdicts.
+  if (backend_.moderation != nullptr) backend_.moderation->close();
+}
 
 bool Server::drain(std::chrono::milliseconds limit) {
   draining_ = true;
@@ -238,7 +252,8 @@ Ended Server::log_of(const HttpRequest& request, const KeyRing::Client& client) 
 
 std::string Server::metrics() const {
   const std::lock_guard lock(log_->mutex);
-  return metrics_text(backend_.shelf.stats(), http_->stats(), log_->answered);
+  return metrics_text(backend_.shelf.stats(), http_->stats(), log_->answered,
+                      backend_.moderation.get());
 }
 
 }  // namespace corral::serve

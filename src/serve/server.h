@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,14 @@
 #include "serve/workers.h"
 
 namespace corral::serve {
+
+/// A model that judges what is asked and answered.
+struct GuardOptions {
+  std::optional<ShelfEntry> model;  // opened with the server, beside its shelf; none: nobody judges
+  bool questions = true;
+  bool answers = true;
+  std::filesystem::path prompt;  // as GuardPrompt takes it; empty: its own
+};
 
 struct ServerOptions {
   HttpOptions http;
@@ -33,12 +42,14 @@ struct ServerOptions {
   /// Told what keeps the server from its work; called on its own thread.
   std::function<void(const std::string& message)> trouble = nullptr;
   SessionOptions sessions = {};
+  GuardOptions guard = {};
 };
 
 /// The APIs over the models of a shelf. Thread-safe. The shelf must outlive it.
 class Server {
  public:
-  /// Listens at once. Throws as HttpServer, KeyRing and MediaOptions::check do.
+  /// Listens at once. Throws as HttpServer, KeyRing, GuardPrompt and MediaOptions::check do, and
+  /// what opening the guard model throws.
   Server(Shelf& shelf, const ServerOptions& options);
   ~Server();
 

@@ -49,6 +49,14 @@ test("an answer is put together from its chunks", () => {
   assert.ok(end.ok && end.finish === "length" && end.stats.promptTokens === 5 && end.stats.answerTokens === 2);
 });
 
+test("an answer that the server's guard withheld is told from an empty one", () => {
+  const { answer } = collect();
+  answer.event('{"choices":[{"delta":{},"finish_reason":"content_filter"}]}');
+  answer.event("[DONE]");
+  const end = answer.end(null);
+  assert.ok(end.ok && end.finish === "withheld");
+});
+
 test("calls come in pieces, several at once", () => {
   const { got, answer } = collect();
   answer.event('{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\\"x\\":"}}]}}]}');

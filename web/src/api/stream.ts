@@ -11,7 +11,7 @@ export interface AnswerSink {
 }
 
 export type AnswerEnd =
-  | { ok: true; finish: "stop" | "length" | "tool_calls"; stats: Stats }
+  | { ok: true; finish: "stop" | "length" | "tool_calls" | "withheld"; stats: Stats }
   | { ok: false; failure: Failure };
 
 interface WireToken {
@@ -136,8 +136,13 @@ export class Answer {
     if (!this.ended && this.finish === null) {
       return { ok: false, failure: { kind: "interrupted", message: "the stream ended early" } };
     }
-    const finish = this.calls.length > 0 ? "tool_calls" : this.finish === "length" ? "length" : "stop";
-    return { ok: true, finish, stats: this.stats() };
+    return { ok: true, finish: this.finishName(), stats: this.stats() };
+  }
+
+  private finishName(): "stop" | "length" | "tool_calls" | "withheld" {
+    if (this.calls.length > 0) return "tool_calls";
+    if (this.finish === "content_filter") return "withheld";
+    return this.finish === "length" ? "length" : "stop";
   }
 
   private stats(): Stats {

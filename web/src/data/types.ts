@@ -72,7 +72,7 @@ export interface Message {
   calls?: ToolCall[];
   model?: string;
   /** Absent while the answer grows. */
-  finish?: "stop" | "length" | "tool_calls" | "stopped" | "failed";
+  finish?: "stop" | "length" | "tool_calls" | "withheld" | "stopped" | "failed";
   failure?: Failure;
   stats?: Stats;
   tokens?: TokenDetail[];

@@ -66,6 +66,7 @@ export const en = {
     editLabel: "Edit your message",
     editHint: "Sending makes a branch; the old version stays.",
     stopped: "You stopped this answer.",
+    withheld: "The server's guard model withheld this answer.",
     length: "The answer has reached its longest length.",
     goOn: "Go on",
     goOnText: "Go on where you stopped.",

@@ -125,6 +125,8 @@ export class MessageView {
       fill(this.status, failureBox(message, message.failure, chat.link, this.actions));
     } else if (message.finish === "stopped") {
       fill(this.status, h("p", { class: "status-line" }, texts.message.stopped));
+    } else if (message.finish === "withheld") {
+      fill(this.status, h("p", { class: "status-line" }, texts.message.withheld));
     } else if (message.finish === "length") {
       const last = chat.path().at(-1) === message;
       fill(
