@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -108,22 +109,50 @@ AtomicFile::~AtomicFile() {
   ::unlink(partial_.c_str());
 }
 
+void AtomicFile::set_cache(Cache cache) {
+  const int flags = ::fcntl(descriptor_, F_GETFL);
+  const int wanted = cache == Cache::kPassed ? flags | O_DIRECT : flags & ~O_DIRECT;
+  cache_ = flags >= 0 && ::fcntl(descriptor_, F_SETFL, wanted) == 0 ? cache : Cache::kNeeded;
+}
+
+int64_t AtomicFile::put(const std::byte* data, size_t size_bytes) {
+  ssize_t bytes = -1;
+  do {
+    bytes = ::write(descriptor_, data, size_bytes);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes > 0) position_ += bytes;
+  return bytes;
+}
+
 void AtomicFile::write(const void* data, size_t size_bytes) {
-  const auto* at = static_cast<const char*>(data);
+  if (cache_ == Cache::kPassed) set_cache(Cache::kUsed);
+  const auto* at = static_cast<const std::byte*>(data);
   const int64_t begin = position_;
   while (size_bytes > 0) {
-    const ssize_t put = ::write(descriptor_, at, size_bytes);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) throw io_error("write", partial_);
-    at += put;
-    size_bytes -= static_cast<size_t>(put);
-    position_ += put;
+    const int64_t bytes = put(at, size_bytes);
+    if (bytes < 0) throw io_error("write", partial_);
+    at += bytes;
+    size_bytes -= static_cast<size_t>(bytes);
   }
   // Lets the disk begin, so that commit() finds little left to wait for. Only a hint: commit()
   // writes what it misses and reports what fails.
   if (position_ - begin >= kFlushBytes) {
     ::sync_file_range(descriptor_, begin, position_ - begin, SYNC_FILE_RANGE_WRITE);
   }
+}
+
+void AtomicFile::write_past_cache(const void* data, size_t size_bytes) {
+  const auto* at = static_cast<const std::byte*>(data);
+  if (cache_ == Cache::kUsed) set_cache(Cache::kPassed);
+  while (size_bytes > 0 && cache_ == Cache::kPassed) {
+    const int64_t bytes = put(at, size_bytes);
+    // EINVAL: the disk has larger blocks, or the file system takes the flag but no such writes.
+    if (bytes < 0 && errno != EINVAL) throw io_error("write", partial_);
+    if (bytes < 0 || bytes % static_cast<int64_t>(kBlockBytes) != 0) set_cache(Cache::kNeeded);
+    at += std::max<int64_t>(bytes, 0);
+    size_bytes -= static_cast<size_t>(std::max<int64_t>(bytes, 0));
+  }
+  if (size_bytes > 0) write(at, size_bytes);
 }
 
 void AtomicFile::commit() {

@@ -48,14 +48,27 @@ class AtomicFile {
   /// Appends; throws IoError naming the path ("no space left on device").
   void write(const void* data, size_t size_bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// The same past the system's cache, where the file system can: data, size and position must be
+  /// multiples of kBlockBytes. For files too large to stay in the cache anyway, which would only
+  /// push out what is being read, and cost a copy.
+  void write_past_cache(const void* data, size_t size_bytes);
+  static constexpr size_t kBlockBytes = 4096;
+
   int64_t position_bytes() const { return position_; }
   /// fsync, rename, fsync of the folder. Throws IoError.
   void commit();
 
  private:
+  enum class Cache : uint8_t { kUsed, kPassed, kNeeded };  // kNeeded: it cannot be passed
+
+  void set_cache(Cache cache);
+  /// What write(2) takes at once.
+  int64_t put(const std::byte* data, size_t size_bytes);
+
   std::filesystem::path path_;
   std::filesystem::path partial_;
   int descriptor_ = -1;
+  Cache cache_ = Cache::kUsed;
   int64_t position_ = 0;
 };
 

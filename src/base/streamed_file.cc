@@ -1,6 +1,8 @@
 #include "base/streamed_file.h"
 
 #include <algorithm>
+#include <cstring>
+#include <new>
 #include <utility>
 
 namespace corral {
@@ -11,8 +13,14 @@ constexpr size_t kWaiting = 2;
 
 }  // namespace
 
-StreamedFile::StreamedFile(std::filesystem::path path, size_t buffer_bytes)
-    : file_(std::move(path)), buffer_bytes_(std::max<size_t>(1, buffer_bytes)) {}
+void StreamedFile::Free::operator()(std::byte* memory) const {
+  ::operator delete[](memory, std::align_val_t{AtomicFile::kBlockBytes});
+}
+
+StreamedFile::StreamedFile(std::filesystem::path path, size_t buffer_bytes, int64_t cached_bytes)
+    : file_(std::move(path)),
+      buffer_bytes_(std::max<size_t>(1, buffer_bytes)),
+      cached_bytes_(cached_bytes) {}
 
 StreamedFile::~StreamedFile() {
   {
@@ -25,13 +33,16 @@ StreamedFile::~StreamedFile() {
 void StreamedFile::write(const void* data, size_t size_bytes) {
   const auto* at = static_cast<const std::byte*>(data);
   while (size_bytes > 0) {
-    filling_.reserve(buffer_bytes_);  // its pages exist once they are touched
-    const size_t n = std::min(size_bytes, buffer_bytes_ - filling_.size());
-    filling_.insert(filling_.end(), at, at + n);
+    if (filling_.data == nullptr) {
+      filling_.data.reset(new (std::align_val_t{AtomicFile::kBlockBytes}) std::byte[buffer_bytes_]);
+    }
+    const size_t n = std::min(size_bytes, buffer_bytes_ - filling_.size_bytes);
+    std::memcpy(filling_.data.get() + filling_.size_bytes, at, n);
+    filling_.size_bytes += n;
     at += n;
     size_bytes -= n;
     position_ += static_cast<int64_t>(n);
-    if (filling_.size() == buffer_bytes_) hand_over();
+    if (filling_.size_bytes == buffer_bytes_) hand_over();
   }
 }
 
@@ -59,17 +70,27 @@ void StreamedFile::write_buffers() {
     lock.unlock();
     std::exception_ptr failure;
     try {
-      file_.write(buffer.data(), buffer.size());
+      write_out(buffer);
     } catch (...) {
       failure = std::current_exception();
     }
-    buffer.clear();
+    buffer.size_bytes = 0;
     lock.lock();
     empty_.push_back(std::move(buffer));
     if (failure == nullptr) continue;
     failure_ = failure;
     changed_.notify_all();
     return;
+  }
+}
+
+void StreamedFile::write_out(const Buffer& buffer) {
+  // Full buffers begin at multiples of their size.
+  const bool fits = buffer_bytes_ % AtomicFile::kBlockBytes == 0;
+  if (fits && buffer.size_bytes == buffer_bytes_ && file_.position_bytes() >= cached_bytes_) {
+    file_.write_past_cache(buffer.data.get(), buffer.size_bytes);
+  } else {
+    file_.write(buffer.data.get(), buffer.size_bytes);
   }
 }
 
@@ -86,7 +107,7 @@ void StreamedFile::stop() {
 void StreamedFile::commit() {
   stop();
   if (failure_ != nullptr) std::rethrow_exception(failure_);
-  file_.write(filling_.data(), filling_.size());
+  write_out(filling_);
   file_.commit();
 }
 

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 
@@ -39,6 +41,29 @@ TEST(StreamedFile, HoldsWhatWasWrittenInWhateverPieces) {
   }
   StreamedFile(path).commit();
   EXPECT_EQ(read_file(path), "");
+}
+
+// Where the file system has no such writes, as in memory, the same comes of it.
+TEST(StreamedFile, PastTheCacheItHoldsTheSame) {
+  const TempDir dir;
+  for (const std::filesystem::path& root : {dir.path(), std::filesystem::path("/dev/shm")}) {
+    if (!std::filesystem::is_directory(root)) continue;
+    const auto path = root / str("corral-past-cache-", ::getpid());
+    const std::string text = pattern(100'000);
+    for (const size_t buffer : {size_t{4096}, size_t{8192}, size_t{5000}}) {
+      for (const int64_t cached : {0, 10'000, 99'000, 1'000'000}) {
+        for (const size_t size : {size_t{98'304}, text.size()}) {
+          StreamedFile file(path, buffer, cached);
+          for (size_t at = 0; at < size; at += 3000) {
+            file.write(std::string_view(text).substr(at, std::min<size_t>(3000, size - at)));
+          }
+          file.commit();
+          EXPECT_TRUE(read_file(path) == text.substr(0, size)) << root << buffer << " " << cached;
+        }
+      }
+    }
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(StreamedFile, WithoutCommitNothingAppears) {
