@@ -3,11 +3,13 @@
 
     python3 bench/peers/agreement.py --peer build/peers [--make-model make_model.py] [--work DIR]
         [--corral build/release/corral] [--types f32,bf16,...] [--tokens 200] [--json F]
+        [--model F.gguf --prompts IDS.json]
 
 Random models of Scout's form come from `corral init`. Models of other sizes and of Maverick's form (128 experts, in
 every second layer) need a generator of llama4 GGUF files, `--make-model`, that takes --preset, --layers, --dim,
 --experts, --moe-step, --vocab, --type and --seed; files that it writes in other types itself are compared as well
-("made"). From each f32 file `corral convert` makes the other types, and from
+("made"). `--model` compares one file instead, a trained one on real text: lists of token ids, each below the smallest
+chunk, in `--prompts`. From each f32 file `corral convert` makes the other types, and from
 each of those an f32 file of the same values. Both programs read the same random tokens. A row of the table says at how
 many of the positions
 
@@ -16,7 +18,9 @@ many of the positions
 - file: both agree on the file itself, where both round activations in ways of their own;
 - own: llama.cpp on the file agrees with llama.cpp on the f32 file: what its rounding alone changes. Models of random
   weights are sure of nothing, so that is much;
-- runs: llama.cpp on the file agrees with itself under its own default settings (f16 keys and values, flash attention).
+- runs: llama.cpp on the file agrees with itself under its own default settings (f16 keys and values, flash attention),
+  and reading one token at a time: the smaller of the two;
+- settled: of the positions where these three runs of llama.cpp agree, Corral has the same.
 
 Exit status 1 unless `values` is 99 % or more and `file` differs at no more than one and a half times as many
 positions as `own` or `runs` (two roundings instead of one), and one in a hundred. Contexts stay below the chunk of the
@@ -67,6 +71,7 @@ def best_of_corral(corral, model, prompts, work):
 
 EXACT = ("--kv", "f32", "--fa", "off")
 USUAL = ("--kv", "f16", "--fa", "on")
+SINGLY = (*EXACT, "--batch", "1")
 
 
 def best_of_llamacpp(peer, model, prompts, settings=EXACT):
@@ -93,18 +98,30 @@ def compare(args, name, dtype, typed, prompts):
     run([args.corral, "convert", typed, widened, "--type", "f32"])
     theirs = best_of_llamacpp(args.peer, typed, prompts)
     theirs_exact = best_of_llamacpp(args.peer, widened, prompts)
+    ours = best_of_corral(args.corral, typed, prompts, args.work)
+    others = [best_of_llamacpp(args.peer, typed, prompts, settings) for settings in (USUAL, SINGLY)]
+    settled = [i for i, best in enumerate(theirs) if all(other[i] == best for other in others)]
     row = {"model": name, "type": dtype,
            "values": agreement(best_of_corral(args.corral, widened, prompts, args.work), theirs_exact),
-           "file": agreement(best_of_corral(args.corral, typed, prompts, args.work), theirs),
+           "file": agreement(ours, theirs),
            "own": agreement(theirs, theirs_exact),
-           "runs": agreement(theirs, best_of_llamacpp(args.peer, typed, prompts, USUAL))}
+           "runs": min(agreement(theirs, other) for other in others),
+           "settled": agreement([ours[i] for i in settled], [theirs[i] for i in settled])}
     theirs_differ = 1 - min(row["own"], row["runs"])
     row["good"] = row["values"] >= 0.99 and 1 - row["file"] <= 1.5 * theirs_differ + 0.01
-    figures = " | ".join(f"{100 * row[key]:.1f}" for key in ("values", "file", "own", "runs"))
+    figures = " | ".join(f"{100 * row[key]:.1f}" for key in ("values", "file", "own", "runs", "settled"))
     print(f"| {name} | {dtype} | {figures} |{'' if row['good'] else ' TOO FEW'}", flush=True)
     os.remove(widened)
     os.remove(typed)
     return row
+
+
+def read_prompts(args, vocabulary):
+    if args.prompts:
+        with open(args.prompts) as f:
+            return json.load(f)
+    rng = random.Random(11)
+    return [[rng.randrange(vocabulary - SPECIAL) for _ in range(min(100, left))] for left in range(args.tokens, 0, -100)]
 
 
 def base_models(args):
@@ -112,6 +129,10 @@ def base_models(args):
     def path(name):
         return os.path.join(args.work, name + ".gguf")
 
+    if args.model:
+        run([args.corral, "convert", args.model, path("given"), "--type", "f32"])
+        yield os.path.basename(args.model), path("given"), None, None
+        return
     run([args.corral, "init", "scout-mini", path("scout-mini"), "--type", "f32", "--vocab-size", "1024", "--seed", "5"])
     yield "scout-mini of corral init", path("scout-mini"), 1024, None
     if not args.make_model:
@@ -140,18 +161,20 @@ def main():
     parser.add_argument("--work", default="build/agreement")
     parser.add_argument("--types", default=TYPES)
     parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--model", help="compare this file")
+    parser.add_argument("--prompts", help="JSON: lists of token ids")
     parser.add_argument("--models", help="only those whose names contain one of these words")
     parser.add_argument("--json")
     args = parser.parse_args()
+    if args.model and not args.prompts:
+        parser.error("--model needs --prompts")
     os.makedirs(args.work, exist_ok=True)
 
     rows = []
     for name, base, vocabulary, make in base_models(args):
         if args.models and not any(word in name for word in args.models.split(",")):
             continue
-        rng = random.Random(11)
-        prompts = [[rng.randrange(vocabulary - SPECIAL) for _ in range(min(100, left))]
-                   for left in range(args.tokens, 0, -100)]
+        prompts = read_prompts(args, vocabulary)
         typed = os.path.join(args.work, "typed.gguf")
         for dtype in args.types.split(","):
             run([args.corral, "convert", base, typed, "--type", dtype])
@@ -162,7 +185,7 @@ def main():
         os.remove(base)
     if args.json:
         with open(args.json, "w") as f:
-            json.dump({"tokens": args.tokens, "rows": rows}, f, indent=1)
+            json.dump({"rows": rows}, f, indent=1)
     return 0 if all(row["good"] for row in rows) else 1
 
 
