@@ -33,6 +33,7 @@ struct Job {
   PromptResult prompt;
   std::vector<double> hidden_sum_D;  // of the prompt's tokens so far, for its embedding
   Outcome outcome;
+  int64_t fetches = 0;  // steps in which a part of its beginning came from disk
 
   int64_t prompt_tokens() const { return static_cast<int64_t>(request.prompt.tokens.size()); }
 };

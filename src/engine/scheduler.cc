@@ -16,6 +16,7 @@ void check_option(const char* name, int64_t value, int64_t low, int64_t high) {
 // Tokens that an answer should be able to grow before it has to make room for another.
 constexpr int64_t kHeadroomTokens = 64;
 constexpr int64_t kMostLogprobs = 100;
+constexpr int64_t kMostFetches = 1 << 12;
 
 // The longest sequence whose pages fit.
 int64_t longest_that_fits(const kv::KvCache& cache, int64_t most, int64_t piece) {
@@ -31,6 +32,18 @@ int64_t longest_that_fits(const kv::KvCache& cache, int64_t most, int64_t piece)
   return fits;
 }
 
+// Log probabilities or the mean of the prompt need all of it to go through the model.
+bool reads_prompt(const Job& job) {
+  return !job.prompt_done &&
+         (job.request.prompt_logprobs.has_value() || job.request.embedding == Pooling::kMean);
+}
+
+// What the prefix cache may know of it: the last token always goes through the model, for its
+// logits.
+std::span<const uint64_t> known_part(const Choice& choice) {
+  return std::span(choice.identities).first(choice.identities.size() - 1);
+}
+
 }  // namespace
 
 void SchedulerOptions::check() const {
@@ -39,6 +52,7 @@ void SchedulerOptions::check() const {
   check_option("context_tokens", context_tokens, 0, kMuch);
   check_option("max_waiting", max_waiting, 1, 1 << 20);
   check_option("max_choices", max_choices, 1, 1 << 10);
+  check_option("fetch_bytes", fetch_bytes, 1, kMuch);
   check_option("step_tokens", step_tokens, 1, 1 << 16);
   check_option("max_running", max_running, 1, step_tokens);
   if (!(step_seconds > 0 && step_seconds <= 3600)) {
@@ -178,15 +192,21 @@ std::unique_ptr<Choice> Scheduler::make_choice(const Request& request, int64_t i
                                          .identities = request.prompt.identities()});
 }
 
-// The sequence of a choice begins with what the prefix cache knows. The last token always goes
-// through the model, for its logits; all do if log probabilities or the mean of the prompt are
-// asked for.
+// While answers grow, a beginning that lies on disk comes into memory between their steps, in
+// pieces that do not hold them up.
+bool Scheduler::still_on_disk(Job& job, const Choice& choice) {
+  if (!prefixes_ || active_answers() == 0 || reads_prompt(job)) return false;
+  // What others need may push it out again: then it is read at once in the end.
+  if (job.fetches > kMostFetches) return false;
+  if (!prefixes_->fetch(known_part(choice), options_.fetch_bytes)) return false;
+  ++job.fetches;
+  return true;
+}
+
+// The sequence of a choice begins with what the prefix cache knows.
 void Scheduler::open(Job& job, Choice& choice) {
-  const bool reads_prompt = !job.prompt_done && (job.request.prompt_logprobs.has_value() ||
-                                                 job.request.embedding == Pooling::kMean);
-  if (prefixes_ && !reads_prompt) {
-    const auto match =
-        prefixes_->restore(std::span(choice.identities).first(choice.identities.size() - 1));
+  if (prefixes_ && !reads_prompt(job)) {
+    const auto match = prefixes_->restore(known_part(choice));
     choice.sequence = match.sequence;
     choice.fed = match.length;
   } else {
@@ -206,6 +226,7 @@ void Scheduler::admit() {
     for (const auto& choice : job->choices) {
       if (choice->sequence >= 0) continue;
       if (active_answers() > 0 && !has_room(*choice)) return;
+      if (still_on_disk(*job, *choice)) return;
       open(*job, *choice);
     }
   }
@@ -218,6 +239,7 @@ void Scheduler::admit() {
     if (answers > options_.max_running && !running_.empty()) return;
     std::unique_ptr<Choice> choice = make_choice(next->request, 0);
     if (active_answers() > 0 && !has_room(*choice)) return;
+    if (still_on_disk(*next, *choice)) return;
     std::unique_ptr<Job> job = waiting_.pop();
     open(*job, *choice);
     job->choices.push_back(std::move(choice));

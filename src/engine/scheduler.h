@@ -32,6 +32,7 @@ struct SchedulerOptions {
   bool prefix_cache = true;
   std::filesystem::path kv_disk;  // folder for prefixes that memory does not hold; empty: none
   int64_t kv_disk_bytes = int64_t{16} << 30;
+  int64_t fetch_bytes = 16 << 20;  // of these read between two steps while answers grow
   quant::Precision precision = quant::Precision::kF32;
 
   /// Throws UsageError naming the option and its range.
@@ -132,6 +133,7 @@ class Scheduler {
   void admit();
   bool has_room(const Choice& choice) const;
   int64_t active_answers() const;
+  bool still_on_disk(Job& job, const Choice& choice);
   void open(Job& job, Choice& choice);
   std::unique_ptr<Choice> make_choice(const Request& request, int64_t index) const;
 

@@ -104,7 +104,7 @@ PrefixCache::Match PrefixCache::restore(std::span<const Identity> tokens) {
   const uint64_t before = clock_ + 1;
   touch(path.nodes, cache_.visible_from(length));
   if (disk_ != nullptr) {
-    load(path, length, before);
+    load(path, length, before, std::numeric_limits<int64_t>::max());
     length = cache_.adoptable(blocks_of(path.nodes), path.length);
   }
   if (length == 0) return {cache_.create(), 0};

@@ -45,6 +45,9 @@ class PrefixCache {
   };
   /// The longest known beginning of `tokens`; an empty sequence when none is known.
   Match restore(std::span<const Identity> tokens);
+  /// Brings about `bytes` (at least a block) of what restore() would need from disk into memory, so
+  /// that nobody waits for all of it. True while there is more to bring.
+  bool fetch(std::span<const Identity> tokens, int64_t bytes);
   /// How many tokens restore() would find now; changes nothing.
   int64_t known(std::span<const Identity> tokens) const;
   /// Remembers a sequence, whose committed tokens are `tokens`.
@@ -112,7 +115,7 @@ class PrefixCache {
   bool forget_one(uint64_t before);
   bool spill(Node& node, LayerGroup group, uint64_t before);
   bool forget_on_disk(uint64_t before);
-  void load(Path& path, int64_t length, uint64_t before);
+  bool load(Path& path, int64_t length, uint64_t before, int64_t bytes);
   bool load(Node& node, LayerGroup group, uint64_t before);
   void lose(Node& node, LayerGroup group);
   void remove(Node& node);

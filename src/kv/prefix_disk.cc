@@ -71,25 +71,38 @@ bool PrefixCache::forget_on_disk(uint64_t before) {
   return true;
 }
 
+bool PrefixCache::fetch(std::span<const Identity> tokens, int64_t bytes) {
+  if (disk_ == nullptr) return false;
+  Path path = find(tokens);
+  const int64_t length = adoptable(path, path.length);
+  const uint64_t before = clock_ + 1;
+  touch(path.nodes, cache_.visible_from(length));
+  return load(path, length, before, bytes);
+}
+
 // Brings into memory what a sequence of `length` tokens needs of the path, as far as there is room;
-// the path ends where it does not go on in memory.
-void PrefixCache::load(Path& path, int64_t length, uint64_t before) {
+// the path ends where it does not go on in memory. True when it stopped because so many bytes, or
+// more, were read.
+bool PrefixCache::load(Path& path, int64_t length, uint64_t before, int64_t bytes) {
   const int64_t chunked_from = cache_.visible_from(length);
+  const int64_t loaded_before = loaded_bytes_;
   for (size_t i = 0; i < path.nodes.size(); ++i) {
     Node& node = *path.nodes[i];
     const bool wanted = node.block.begin < length;
+    if (wanted && loaded_bytes_ - loaded_before >= bytes) return true;
     if (wanted && node.part(kGlobal).on_disk) load(node, kGlobal, before);
     if (node.part(kGlobal).on_disk || node.part(kGlobal).used == 0) {
       path.length = std::min(path.length, node.block.begin);
       // Its pages are damaged: what goes on from it cannot be had either.
       if (node.part(kGlobal).used == 0) remove_with_children(node);
       path.nodes.resize(i);
-      return;
+      return false;
     }
     if (wanted && node.part(kChunked).on_disk && node.block.end > chunked_from) {
       load(node, kChunked, before);
     }
   }
+  return false;
 }
 
 // False when memory has no room, or the pages are not what they were: then they are lost.

@@ -171,6 +171,31 @@ TEST_F(SchedulerTest, GivesColdAnswersFromPagesOnDisk) {
   EXPECT_GT(scheduler.stats().loaded_bytes, 0);
 }
 
+TEST_F(SchedulerTest, AnswersGrowWhileABeginningComesFromDisk) {
+  const corral::test::TempDir folder;
+  SchedulerOptions o = fixture::roomy();
+  o.step_tokens = 32;
+  o.max_running = 8;
+  o.kv_bytes = bytes_of(600, 32);
+  o.kv_disk = folder.path();
+  o.fetch_bytes = 1;  // a block a step
+  Scheduler scheduler(model, tokenizer, o);
+  // The first of three conversations does not stay in memory.
+  for (int32_t shift = 0; shift < 3; ++shift) {
+    add(scheduler, request(prompt(300, shift), options(4)));
+    finish(scheduler);
+  }
+  EXPECT_GT(scheduler.stats().prefix_disk_bytes, 0);
+  const auto grows = add(scheduler, request(prompt(20, 7), options(40)));
+  while (grows->choices.empty()) scheduler.step();
+  const size_t before = grows->choices.at(0).tokens.size();
+  const auto comes = add(scheduler, request(prompt(300), options(4)));
+  while (comes->prompt.tokens == 0) scheduler.step();
+  EXPECT_EQ(comes->prompt.cached_tokens, 299);
+  EXPECT_GE(grows->choices.at(0).tokens.size(), before + 2);
+  finish(scheduler);
+}
+
 TEST_F(SchedulerTest, TellsTheExpertsThatChoseEachToken) {
   SchedulerOptions o = fixture::roomy();
   o.step_tokens = 32;

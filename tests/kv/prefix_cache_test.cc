@@ -287,6 +287,36 @@ TEST(PrefixDisk, BringsBackWhatMemoryDidNotHold) {
   EXPECT_EQ(cache.bytes(), 0);
 }
 
+TEST(PrefixDisk, ComesBackInPieces) {
+  const corral::test::TempDir folder;
+  KvCache cache(layout_of({0, 128}), test::test_device(), kPlenty);
+  PrefixCache prefixes(cache, disk_in(folder, kPlenty));
+  const auto tokens = numbers(300);
+  const int64_t sequence = cache.create();
+  feed(cache, sequence, tokens);
+  prefixes.remember(sequence, tokens);
+  cache.release(sequence);
+  while (prefixes.forget_one()) {
+  }
+  const int64_t on_disk = prefixes.disk_bytes();
+  EXPECT_FALSE(prefixes.fetch(numbers(300, 5000), 1));  // nothing of it is known
+  EXPECT_EQ(prefixes.disk_bytes(), on_disk);
+  int pieces = 1;
+  for (int64_t before = 0; prefixes.fetch(tokens, 1); ++pieces) {
+    EXPECT_GT(prefixes.loaded_bytes(), before);
+    before = prefixes.loaded_bytes();
+    EXPECT_EQ(prefixes.known(tokens), 300);
+  }
+  EXPECT_EQ(pieces, 5);  // blocks
+  const int64_t loaded = prefixes.loaded_bytes();
+  const auto match = prefixes.restore(tokens);
+  EXPECT_EQ(match.length, 300);
+  expect_holds(cache, match.sequence, tokens);
+  EXPECT_EQ(prefixes.loaded_bytes(), loaded);
+  cache.release(match.sequence);
+  prefixes.clear();
+}
+
 TEST(PrefixDisk, ForgetsTheOldestBeyondItsBudget) {
   const corral::test::TempDir folder;
   KvCache cache(layout_of({0}), test::test_device(), kPlenty);
