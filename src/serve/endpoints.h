@@ -41,7 +41,8 @@ void post_tokenize(Backend& backend, const Call& call);
 void post_detokenize(Backend& backend, const Call& call);
 /// /slots/ID?action=save, restore or erase, as llama-server has it.
 void post_slots(Backend& backend, const Call& call);
-/// GET /slots: the client's slots of the first model, [{"id", "n_ctx", "n_past"}].
+/// GET /slots?model=NAME: the client's slots of that model (the first if none is named), [{"id",
+/// "n_ctx", "n_past"}].
 void get_slots(Backend& backend, const Call& call);
 
 /// GET or DELETE of a response that was kept. Throws ApiError 404, 405.

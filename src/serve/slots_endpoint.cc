@@ -28,9 +28,16 @@ int64_t slot_of(const std::string& path) {
   return slot;
 }
 
-std::string action_of(const std::string& query) {
-  constexpr std::string_view kAction = "action=";
-  if (query.starts_with(kAction)) return query.substr(kAction.size());
+// "" when the query does not have it.
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const size_t end = query.find('&');
+    const std::string_view field = query.substr(0, end);
+    if (field.starts_with(name) && field.substr(name.size()).starts_with('=')) {
+      return percent_decode(field.substr(name.size() + 1));
+    }
+    query.remove_prefix(end == query.npos ? query.size() : end + 1);
+  }
   return "";
 }
 
@@ -132,7 +139,7 @@ std::string without_folder(std::string message, const SessionOptions& options,
 
 OrderedJson act(Backend& backend, Service& model, const Call& call, const Fields& fields) {
   const int64_t slot = slot_of(call.http.path);
-  const std::string action = action_of(call.http.query);
+  const std::string action = query_value(call.http.query, "action");
   if (action == "erase") {
     const auto erased = model.slots().get(call.client, slot).size();
     model.slots().erase(call.client, slot);
@@ -173,7 +180,7 @@ void post_slots(Backend& backend, const Call& call) {
 }
 
 void get_slots(Backend& backend, const Call& call) {
-  const Lease model = backend.shelf.open("");
+  const Lease model = backend.shelf.open(query_value(call.http.query, "model"));
   OrderedJson list = OrderedJson::array();
   for (const auto& [slot, tokens] : model->slots().list(call.client)) {
     list.push_back({{"id", slot}, {"n_ctx", model->engine().context_tokens()}, {"n_past", tokens}});

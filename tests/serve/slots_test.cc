@@ -44,6 +44,8 @@ TEST_F(SlotsApi, SavesAndRestoresOverARestart) {
   EXPECT_EQ(saved["n_written"].get<uintmax_t>(),
             std::filesystem::file_size(folder.path() / "talk.bin"));
   EXPECT_EQ(get("/slots").json()[0]["n_past"], 103);
+  EXPECT_EQ(get("/slots?x=1&model=t%69ny").json()[0]["n_past"], 103);
+  EXPECT_EQ(get("/slots?model=none").status, 404);
   TearDown();
   start_with_folder();
   const json restored = act("3", "restore", {{"filename", "talk.bin"}}).json();
