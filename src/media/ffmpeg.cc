@@ -1,15 +1,23 @@
 #include "media/ffmpeg.h"
 
+#include <array>
 #include <cstring>
 #include <mutex>
 
 namespace corral::media {
 namespace {
 
+// A decoder carries a pointer for its owner: to one of these.
+constexpr std::array<uint8_t, 256> kFills = [] {
+  std::array<uint8_t, 256> fills{};
+  for (size_t i = 0; i < fills.size(); ++i) fills[i] = static_cast<uint8_t>(i);
+  return fills;
+}();
+
 int get_filled_buffer(AVCodecContext* codec, AVFrame* frame, int flags) {
   const int status = avcodec_default_get_buffer2(codec, frame, flags);
   if (status < 0) return status;
-  const auto fill = static_cast<int>(reinterpret_cast<intptr_t>(codec->opaque));
+  const uint8_t fill = *static_cast<const uint8_t*>(codec->opaque);
   for (const AVBufferRef* buffer : frame->buf) {
     if (buffer != nullptr) std::memset(buffer->data, fill, buffer->size);
   }
@@ -40,7 +48,7 @@ FfmpegPtr<AVCodecContext> make_decoder(AVCodecID id, int64_t max_pixels, uint8_t
   context->thread_count = 1;
   context->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
   context->get_buffer2 = get_filled_buffer;
-  context->opaque = reinterpret_cast<void*>(intptr_t{fill});
+  context->opaque = const_cast<uint8_t*>(&kFills[fill]);
   return context;
 }
 

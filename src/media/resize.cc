@@ -21,6 +21,13 @@ struct Taps {
   std::vector<int32_t> weights;  // [out, stride]
 };
 
+// As Pillow rounds: what lround() makes of halves below zero and of numbers just below a half would
+// be another picture.
+int64_t rounded(double value) {
+  const double higher = value + 0.5;
+  return static_cast<int64_t>(higher);
+}
+
 Taps taps_of(int64_t in, int64_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
   const double support = std::max(scale, 1.0);
@@ -31,8 +38,8 @@ Taps taps_of(int64_t in, int64_t out) {
   std::vector<double> exact(static_cast<size_t>(most));
   for (int64_t i = 0; i < out; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const int64_t begin = std::max(static_cast<int64_t>(centre - support + 0.5), int64_t{0});
-    const int64_t end = std::min(static_cast<int64_t>(centre + support + 0.5), in);
+    const int64_t begin = std::max(rounded(centre - support), int64_t{0});
+    const int64_t end = std::min(rounded(centre + support), in);
     double sum = 0;
     for (int64_t x = begin; x < end; ++x) {
       // Pillow multiplies by 1 / support, which is not always the same as dividing.
@@ -44,7 +51,7 @@ Taps taps_of(int64_t in, int64_t out) {
     int32_t* weights = taps.weights.data() + i * taps.stride;
     for (int64_t k = 0; k < end - begin; ++k) {
       const double weight = exact[static_cast<size_t>(k)] / sum;
-      weights[k] = static_cast<int32_t>(0.5 + weight * (1 << kWeightBits));
+      weights[k] = static_cast<int32_t>(rounded(weight * (1 << kWeightBits)));
     }
     taps.first.push_back(static_cast<int32_t>(begin));
     taps.count.push_back(static_cast<int32_t>(end - begin));
