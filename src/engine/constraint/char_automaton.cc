@@ -62,7 +62,26 @@ struct Slice {
   StateSet to;
 };
 
-std::vector<Slice> slices(const CharNfa& nfa, const StateSet& set) {
+void check_states(size_t states, size_t arcs) {
+  if (states <= CharDfa::kMostStates && arcs <= CharDfa::kMostArcs) return;
+  throw UsageError(str("the pattern needs more than ", CharDfa::kMostStates, " states or ",
+                       CharDfa::kMostArcs, " transitions: bound its repetitions more tightly"));
+}
+
+/// Hostile patterns have few states with very large sets: they are as bad as many states.
+class Work {
+ public:
+  void add(size_t members) {
+    members_ += members;
+    check_states(members_ / kOfAState, 0);
+  }
+
+ private:
+  static constexpr size_t kOfAState = 100;
+  size_t members_ = 0;
+};
+
+std::vector<Slice> slices(const CharNfa& nfa, const StateSet& set, Work& work) {
   struct Border {
     uint32_t at;
     bool begins;
@@ -89,17 +108,12 @@ std::vector<Slice> slices(const CharNfa& nfa, const StateSet& set) {
       if (count == 0) active.erase(borders[i].to);
     }
     if (active.empty() || i == borders.size()) continue;
+    work.add(active.size());
     Slice slice{at, borders[i].at - 1, {}};
     for (const auto& [to, count] : active) slice.to.push_back(to);
     result.push_back(std::move(slice));
   }
   return result;
-}
-
-void check_states(size_t states, size_t arcs) {
-  if (states <= CharDfa::kMostStates && arcs <= CharDfa::kMostArcs) return;
-  throw UsageError(str("the pattern needs more than ", CharDfa::kMostStates, " states or ",
-                       CharDfa::kMostArcs, " transitions: bound its repetitions more tightly"));
 }
 
 void add_arc(CharDfa::State& state, CharDfa::Arc arc) {
@@ -154,19 +168,18 @@ CharDfa::CharDfa(const CharNfa& nfa) {
   // The first state is a set of its own even if a later one is equal: only there the text begins.
   sets.push_back(closure.of({0}, true, false));
   size_t arcs = 0;
-  size_t work = 0;
+  Work work;
   for (size_t i = 0; i < sets.size(); ++i) {
     const StateSet set = sets[i];
     states_.emplace_back();
     states_.back().accepts = closure.accepts(set, i == 0);
-    for (Slice& slice : slices(nfa, set)) {
+    for (Slice& slice : slices(nfa, set, work)) {
       const int to = number(closure.of(std::move(slice.to), false, false));
       add_arc(states_.back(), {slice.low, slice.high, to});
     }
     arcs += states_.back().arcs.size();
-    work += set.size();
-    // Hostile patterns have few states with very large sets.
-    check_states(std::max(sets.size(), work / 100), arcs);
+    work.add(set.size());
+    check_states(sets.size(), arcs);
   }
   drop_dead();
 }

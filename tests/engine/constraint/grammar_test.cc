@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/encoding.h"
 #include "base/error.h"
 #include "engine/constraint/configurations.h"
 #include "engine/constraint/constraint.h"
@@ -132,6 +133,20 @@ TEST(Grammar, RefusesWhatCannotBeFollowed) {
               HasSubstr("states"));
   EXPECT_THAT(refused("root ::= (((\"a\"{1000}){1000}){1000}){1000}"), HasSubstr("states"));
   EXPECT_THAT(refused(std::string(kMostGrammarBytes + 1, ' ')), HasSubstr("bytes"));
+}
+
+TEST(Grammar, PatternsOfManyOverlappingRangesEndSoon) {
+  // Every range lies within the one before: one state of 30,000 others, and 60,000 slices of them.
+  const auto nested = [](int count) {
+    std::string pattern;
+    for (int i = 0; i < count; ++i) {
+      pattern += str(i == 0 ? "" : "|", "[\\u{", to_hex(static_cast<uint64_t>(0x1000 + i), 5),
+                     "}-\\u{", to_hex(static_cast<uint64_t>(0x10000 - i), 5), "}]", i);
+    }
+    return pattern;
+  };
+  EXPECT_TRUE(follows(Automaton(regex_grammar(nested(300))), "\u1001\u0031"));
+  EXPECT_THROW(regex_grammar(nested(30'000)), UsageError);
 }
 
 TEST(Grammar, LeavesOutWhatCannotBeCompleted) {
