@@ -28,6 +28,19 @@ Config hollow(Config c) {
   return c;
 }
 
+// Between the miniatures and what people run.
+Config width_512() {
+  Config c = find_preset("scout-mini").config;
+  c.hidden_size = 512;
+  c.head_dim = 128;
+  c.num_attention_heads = 4;
+  c.num_key_value_heads = 2;
+  c.intermediate_size = 1024;
+  c.intermediate_size_mlp = 2048;
+  c.normalise();
+  return c;
+}
+
 // One of Scout's layers. Of its experts a token reads one, so two are enough.
 Config scout_layer() {
   Config c = find_preset("scout").config;
@@ -79,6 +92,11 @@ void decode_step(benchmark::State& state, const Config& config, DType dtype) {
 void mini(benchmark::State& state) {
   decode_step(state, find_preset("scout-mini").config, DType::kBF16);
 }
+// hollow_mini is the hollow copy of these, too: they have as many layers.
+void mini_of_320(benchmark::State& state) {
+  decode_step(state, find_preset("behemoth-mini").config, DType::kBF16);
+}
+void mini_of_512(benchmark::State& state) { decode_step(state, width_512(), DType::kBF16); }
 void hollow_mini(benchmark::State& state) {
   decode_step(state, hollow(find_preset("scout-mini").config), DType::kBF16);
 }
@@ -88,6 +106,8 @@ void hollow_layer(benchmark::State& state) {
 }
 
 BENCHMARK(mini)->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(mini_of_320)->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(mini_of_512)->Arg(1)->Arg(2)->UseRealTime();
 BENCHMARK(hollow_mini)->Arg(1)->Arg(2)->UseRealTime();
 BENCHMARK(one_scout_layer)->Arg(1)->Arg(2)->UseRealTime();
 BENCHMARK(hollow_layer)->Arg(1)->Arg(2)->UseRealTime();

@@ -92,7 +92,7 @@ class SmallVector {
     many_ = std::move(other.many_);
     capacity_ = std::exchange(other.capacity_, kFew);
     size_ = std::exchange(other.size_, 0);
-    if (!many_) std::uninitialized_copy_n(reinterpret_cast<T*>(other.few_.data()), size_, data());
+    if (!many_) few_ = other.few_;  // all of them: a copy of fixed size is no call
   }
 
   alignas(T) std::array<std::byte, kFew * sizeof(T)> few_;

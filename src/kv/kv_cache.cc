@@ -38,10 +38,16 @@ void check_layout(const KvLayout& layout) {
 
 }  // namespace
 
-int64_t LayerKind::page_of(int64_t position) const {
-  if (chunk_size == 0) return position / page_tokens;
-  const int64_t pages_per_chunk = (chunk_size - 1) / page_tokens + 1;
-  return position / chunk_size * pages_per_chunk + position % chunk_size / page_tokens;
+LayerKind::Place LayerKind::place_of(int64_t position) const {
+  int64_t first_page = 0;  // of the chunk
+  int64_t in_chunk = position;
+  if (chunk_size > 0 && position >= chunk_size) {
+    const int64_t chunk = position / chunk_size;
+    first_page = chunk * ((chunk_size - 1) / page_tokens + 1);
+    in_chunk -= chunk * chunk_size;
+  }
+  const int64_t page = in_chunk / page_tokens;
+  return {first_page + page, in_chunk - page * page_tokens};
 }
 
 bool KvSequenceView::holds(int64_t position) const {
@@ -49,14 +55,14 @@ bool KvSequenceView::holds(int64_t position) const {
   return page >= table_->first_page && page < table_->end_page();
 }
 
-std::byte* KvSequenceView::tile(int64_t position, int64_t kv_head) const {
-  const int64_t page = kind_->page_of(position) - table_->first_page;
-  const int64_t in_chunk = position - kind_->chunk_start(position);
+KvSequenceView::Tiles KvSequenceView::tiles(int64_t position, int64_t kv_head) const {
+  const LayerKind::Place place = kind_->place_of(position);
   const int64_t tiles = kind_->page_tokens / kTileTokens;
-  const int64_t tile_in_page = in_chunk % kind_->page_tokens / kTileTokens;
-  const int64_t index = (layer_ * kind_->kv_heads + kv_head) * tiles + tile_in_page;
-  return kind_->pool.data(table_->pages[static_cast<size_t>(page)]) +
-         index * (kind_->key_tile_bytes + kind_->value_tile_bytes);
+  const int64_t index = (layer_ * kind_->kv_heads + kv_head) * tiles + place.token / kTileTokens;
+  std::byte* page =
+      kind_->pool.data(table_->pages[static_cast<size_t>(place.page - table_->first_page)]);
+  std::byte* k = page + index * (kind_->key_tile_bytes + kind_->value_tile_bytes);
+  return {k, k + kind_->key_tile_bytes};
 }
 
 KvSequenceView KvLayerView::sequence(int64_t sequence) const {

@@ -57,8 +57,14 @@ struct LayerKind {
   int64_t kv_heads = 0;
   PagePool pool;
 
-  /// Absolute number of the page that holds a position. Chunks begin with a new page.
-  int64_t page_of(int64_t position) const;
+  /// Absolute number of the page that holds a position, and where in it. Chunks begin with a new
+  /// page.
+  struct Place {
+    int64_t page;
+    int64_t token;
+  };
+  Place place_of(int64_t position) const;
+  int64_t page_of(int64_t position) const { return place_of(position).page; }
   /// First position of the chunk that holds `position`.
   int64_t chunk_start(int64_t position) const {
     return AttentionSpan{chunk_size}.first_visible(position);
@@ -75,15 +81,16 @@ class KvSequenceView {
   int64_t length() const { return length_; }
   /// True when the page of `position` is there.
   bool holds(int64_t position) const;
-  /// The tile of keys or values that holds `position`, as KvTypes says. Only if holds().
-  std::byte* k_tile(int64_t position, int64_t kv_head) const { return tile(position, kv_head); }
-  std::byte* v_tile(int64_t position, int64_t kv_head) const {
-    return tile(position, kv_head) + kind_->key_tile_bytes;
-  }
+  /// The tiles of keys and values that hold `position`, as KvTypes says. Only if holds().
+  struct Tiles {
+    std::byte* k;
+    std::byte* v;
+  };
+  Tiles tiles(int64_t position, int64_t kv_head) const;
+  std::byte* k_tile(int64_t position, int64_t kv_head) const { return tiles(position, kv_head).k; }
+  std::byte* v_tile(int64_t position, int64_t kv_head) const { return tiles(position, kv_head).v; }
 
  private:
-  std::byte* tile(int64_t position, int64_t kv_head) const;
-
   const LayerKind* kind_;
   int64_t layer_;  // among those of its kind
   const PageTable* table_;

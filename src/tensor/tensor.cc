@@ -114,10 +114,9 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
   return Tensor(storage_, offset_bytes_ + bytes_of(dtype_, begin * row), Shape(dims), dtype_);
 }
 
-Tensor Tensor::detach() const {
-  Tensor y = *this;
-  y.node_ = nullptr;
-  return y;
+Tensor Tensor::detach() && {
+  node_ = nullptr;
+  return std::move(*this);
 }
 
 Tensor Tensor::clone() const {

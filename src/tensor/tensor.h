@@ -142,7 +142,8 @@ class Tensor {
   /// Rows [begin, end) of the first axis, sharing memory; not on the tape.
   Tensor rows(int64_t begin, int64_t end) const;
   /// The same values, off the tape.
-  Tensor detach() const;
+  Tensor detach() const& { return Tensor(*this).detach(); }
+  Tensor detach() &&;
   /// A copy in fresh memory, off the tape.
   Tensor clone() const;
 

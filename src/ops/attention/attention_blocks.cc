@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "ops/attention/attention_kernel.h"
 
@@ -83,12 +84,16 @@ Tensor resize_heads(const Tensor& x, int64_t C) {
 
 }  // namespace
 
-Tensor pad_heads(const Tensor& x) {
+Tensor pad_heads(Tensor x) {
   const int64_t C = padded_head_size(x.dim(2));
-  return C == x.dim(2) ? x.detach() : resize_heads(x, C);
+  if (C != x.dim(2)) return resize_heads(x, C);
+  return std::move(x).detach();
 }
 
-Tensor unpad_heads(const Tensor& x, int64_t C) { return C == x.dim(2) ? x : resize_heads(x, C); }
+Tensor unpad_heads(Tensor x, int64_t C) {
+  if (C != x.dim(2)) return resize_heads(x, C);
+  return x;
+}
 
 void run_units(ThreadPool& threads, int64_t units, int64_t operations,
                FunctionRef<void(int, int64_t)> work) {

@@ -48,9 +48,10 @@ void check_attention(const char* op, const Tensor& q_THC, const Tensor& k_TKC, c
 
 /// C rounded up to whole vectors.
 int64_t padded_head_size(int64_t C);
-/// x with its last axis padded with zeros to padded_head_size (x itself if it is whole), and back.
-Tensor pad_heads(const Tensor& x);
-Tensor unpad_heads(const Tensor& x, int64_t C);
+/// x, off the tape, with its last axis padded with zeros to padded_head_size (x itself if it is
+/// whole), and back.
+Tensor pad_heads(Tensor x);
+Tensor unpad_heads(Tensor x, int64_t C);
 
 /// Runs work(member, unit) for every unit, each taken by the next free thread; so put long units
 /// first. `operations` of all units together tell whether waking the threads is worth it. No unit's

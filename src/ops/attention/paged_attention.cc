@@ -1,6 +1,7 @@
 #include "ops/attention/paged_attention.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "autograd/tape.h"
 #include "base/small_vector.h"
@@ -68,8 +69,9 @@ void write_pages(const Tensor& k_TKC, const Tensor& v_TKC, kv::KvTypes types,
             const int64_t query = block.first_query + i / K;
             const int64_t position = block.chunk_start + query;
             const int64_t at = (block.row * K + i) * C;
-            store_key(from_k + at, C, query % kKeyTile, view.k_tile(position, i % K));
-            store_value(from_v + at, C, query % kKeyTile, view.v_tile(position, i % K));
+            const auto tiles = view.tiles(position, i % K);
+            store_key(from_k + at, C, query % kKeyTile, tiles.k);
+            store_value(from_v + at, C, query % kKeyTile, tiles.v);
           }
         });
   }
@@ -92,8 +94,9 @@ auto tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types, const AttentionBlock
                               int64_t rows, float* scratch) {
     const kv::KvSequenceView& view = views[static_cast<size_t>(&block - blocks.data())];
     const int64_t position = block.chunk_start + first;
-    KeyTile tile = {.k = view.k_tile(position, kv_head),
-                    .v = view.v_tile(position, kv_head),
+    const auto tiles = view.tiles(position, kv_head);
+    KeyTile tile = {.k = tiles.k,
+                    .v = tiles.v,
                     .k_format = k_format,
                     .v_format = v_format,
                     .v_stride = C,
@@ -153,7 +156,7 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
                               .scale = scale,
                               .k_format = format_of(types.k)};
   attend_blocks(*q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
-  return unpad_heads(out_THC, q_THC.dim(2));
+  return unpad_heads(std::move(out_THC), q_THC.dim(2));
 }
 
 }  // namespace corral::ops

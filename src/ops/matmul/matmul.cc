@@ -167,17 +167,15 @@ struct Job {
 void matmul(Device& device, std::span<const Product> products, quant::Precision precision) {
   const MatmulKernel& kernel = kernel_of(device);
   const int threads = device.threads().size();
-  double total = 0;
-  for (const Product& p : products) {
-    check(p);
-    total += work_of(p);
-  }
+  for (const Product& p : products) check(p);
   if (!products.empty() && is_block(products.front().b_NK.dtype)) {
     return block_matmul(device, products);
   }
-  if (threads == 1 || total < kSerialWork) {
-    return multiply_serially(device, kernel, products, precision);
+  double total = 0;
+  if (threads > 1) {
+    for (const Product& p : products) total += work_of(p);
   }
+  if (total < kSerialWork) return multiply_serially(device, kernel, products, precision);
 
   const Scratch list(device, static_cast<int64_t>(sizeof(Job) * products.size()));
   auto* const jobs = reinterpret_cast<Job*>(list.data());
