@@ -15,11 +15,11 @@ constexpr int kFailed = 1;
 constexpr int kMisused = 2;
 using AddCommand = void (*)(CLI::App&, Io&);
 
-constexpr std::array<AddCommand, 15> kCommands = {
-    add_chat_command,      add_serve_command,      add_run_command,     add_list_command,
-    add_info_command,      add_pull_command,       add_train_command,   add_plot_command,
-    add_tokenizer_command, add_init_command,       add_convert_command, add_calibrate_command,
-    add_bench_command,     add_perplexity_command, add_keys_command};
+constexpr std::array<AddCommand, 16> kCommands = {
+    add_chat_command,      add_serve_command, add_run_command,        add_list_command,
+    add_info_command,      add_pull_command,  add_train_command,      add_plot_command,
+    add_tokenizer_command, add_init_command,  add_convert_command,    add_calibrate_command,
+    add_bench_command,     add_tune_command,  add_perplexity_command, add_keys_command};
 
 constexpr std::array<AddCommand, 5> kDebugCommands = {
     add_debug_logits, add_debug_gradients, add_debug_tokenize, add_debug_render, add_debug_tiles};

@@ -168,7 +168,7 @@ void run_bench(const BenchCommand& options, Io& io) {
   if (options.speculation.given() && options.text.empty()) {
     throw UsageError("--lookup and --draft need --text FILE: random tokens cannot be guessed");
   }
-  const DevicePtr device = options.machine.device();
+  const DevicePtr device = options.machine.device(options.model);
   const auto loaded = load_model(options.model, device, options.quantize);
   engine::BenchOptions bench = options.bench;
   bench.precision = parse_precision(options.precision);

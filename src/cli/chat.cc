@@ -57,7 +57,7 @@ class Chat {
  public:
   Chat(const ChatOptions& options, Io& io)
       : io_(io),
-        loaded_(load_model(options.model, options.machine.device(), options.quantize,
+        loaded_(load_model(options.model, options.machine.device(options.model), options.quantize,
                            options.images.mmproj())),
         format_(loaded_.need_tokenizer()),
         session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation), 512,

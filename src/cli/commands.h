@@ -21,6 +21,7 @@ void add_init_command(CLI::App& app, Io& io);
 void add_convert_command(CLI::App& app, Io& io);
 void add_calibrate_command(CLI::App& app, Io& io);
 void add_bench_command(CLI::App& app, Io& io);
+void add_tune_command(CLI::App& app, Io& io);
 void add_perplexity_command(CLI::App& app, Io& io);
 
 // Under `corral debug`.

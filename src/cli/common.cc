@@ -5,6 +5,7 @@
 #include "base/cpu_topology.h"
 #include "base/error.h"
 #include "cli/pulled_models.h"
+#include "cli/tuned_threads.h"
 #include "model/quantize.h"
 
 namespace corral::cli {
@@ -30,18 +31,23 @@ bool is_model(const std::filesystem::path& path) {
 
 void MachineOptions::add_to(CLI::App& command) {
   command
-      .add_option("-t,--threads", threads_,
-                  "threads to compute with (default: one a core that is fast enough, within the "
-                  "limits of affinity and control groups)")
+      .add_option(
+          "-t,--threads", threads_,
+          "threads to compute with (default: what `corral tune` found, or one a core that is "
+          "fast enough, within the limits of affinity and control groups)")
       ->check(CLI::Range(1, kMaxThreads));
   command.add_option("--isa,--cpu-isa", isa_,
                      str("instructions to compute with, of this machine's ",
                          simd::machine_isa_names(), " (default: the last)"));
 }
 
-DevicePtr MachineOptions::device() const {
+DevicePtr MachineOptions::device(const std::string& model) const {
   CpuOptions options;
-  if (threads_ > 0) options.threads = threads_;
+  if (threads_ > 0) {
+    options.threads = threads_;
+  } else if (!model.empty()) {
+    options.threads = tuned_threads(model).value_or(options.threads);
+  }
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
   const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
   return Device::cpu(options);

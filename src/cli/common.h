@@ -17,7 +17,8 @@ namespace corral::cli {
 class MachineOptions {
  public:
   void add_to(CLI::App& command);
-  DevicePtr device() const;
+  /// model: what it is for; then the default is what `corral tune` found for it.
+  DevicePtr device(const std::string& model = "") const;
 
  private:
   int threads_ = 0;  // 0: as many as pay

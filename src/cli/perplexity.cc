@@ -134,7 +134,8 @@ std::unique_ptr<const model::LoadedModel> load_reference(const PerplexityOptions
 }
 
 void run_perplexity(const PerplexityOptions& options, Io& io) {
-  const auto loaded = load_model(options.model, options.machine.device(), options.quantize);
+  const auto loaded =
+      load_model(options.model, options.machine.device(options.model), options.quantize);
   const auto reference = load_reference(options, loaded);
   const auto tokenizer = loaded.need_tokenizer();
   data::DocumentReader reader({options.file});

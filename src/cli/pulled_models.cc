@@ -36,12 +36,7 @@ void add_models_of(const fs::path& folder, const std::string& name,
 
 fs::path pulled_models_folder() {
   if (const auto folder = environment("CORRAL_MODELS"); !folder.empty()) return folder;
-  if (const auto cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
-    return fs::path(cache) / "corral" / "models";
-  }
-  const auto home = environment("HOME");
-  if (home.empty()) throw UsageError("where do models go? HOME and CORRAL_MODELS are not set");
-  return fs::path(home) / ".cache" / "corral" / "models";
+  return cache_folder() / "models";
 }
 
 std::vector<ListedModel> pulled_models() {

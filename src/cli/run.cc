@@ -78,7 +78,7 @@ engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& 
 }
 
 void run_model(const RunOptions& options, Io& io) {
-  const DevicePtr device = options.machine.device();
+  const DevicePtr device = options.machine.device(options.model);
   const auto loaded = load_model(options.model, device, options.quantize, options.images.mmproj());
   const std::string prompt = options.prompt == "-" ? read_all(io.in) : options.prompt;
   const engine::Prompt tokens = make_prompt(options, loaded, prompt);

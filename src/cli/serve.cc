@@ -192,7 +192,7 @@ std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& co
   }
   if (models.empty()) throw UsageError("no model: name one, or a --config with a [[model]]");
   if (models.size() == 1) models.front().preload = true;
-  const DevicePtr device = options.machine.device();
+  const DevicePtr device = options.machine.device(models.front().path);
   if (!options.guard.path.empty()) options.server.guard.model = options.guard.entry(device);
   std::vector<serve::ShelfEntry> result;
   for (const ServedModel& model : models) result.push_back(model.entry(device));

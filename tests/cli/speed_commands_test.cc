@@ -1,10 +1,12 @@
-// --kv-type, --lookup, --draft and the table of `corral bench`.
+// --kv-type, --lookup, --draft, the table of `corral bench`, and `corral tune`.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/run_corral.h"
 #include "support/paths.h"
@@ -94,6 +96,55 @@ TEST_F(SpeedCommands, BenchPrintsATableWithTheMachinesLimit) {
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr(" pp8 |"), HasSubstr("tg4 x3 @ d16"), HasSubstr(" ± "),
                                 HasSubstr("q8_0,bf16"), HasSubstr(" % |")));
+}
+
+/// A variable of the environment while it lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST_F(SpeedCommands, TuneIsRememberedForTheFile) {
+  const Variable cache("XDG_CACHE_HOME", dir.path().string());
+  const auto model = (test::source_dir() / "models/llama-scout-mini.gguf").string();
+  const std::vector<std::string> little = {"-p", "4", "-n", "2", "-r", "1"};
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin() + 1, model);
+    const Result result = corral(arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result.out;
+  };
+  const auto run_little = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), little.begin(), little.end());
+    return run(arguments);
+  };
+  const auto threads = [&] { return Json::parse(run_little({"bench", "--json"}))["threads"]; };
+  const Json before = threads();
+  EXPECT_THAT(run_little({"tune", "--try", "3"}), HasSubstr("3 threads: "));
+  EXPECT_EQ(threads(), 3);
+  EXPECT_EQ(Json::parse(run_little({"bench", "--json", "-t", "2"}))["threads"], 2);
+  run({"tune", "--forget"});
+  EXPECT_EQ(threads(), before);
+
+  const std::string several = run_little({"tune", "--try", "1,2"});
+  EXPECT_THAT(several, AllOf(HasSubstr("1 thread: "), HasSubstr("2 threads: ")));
+  EXPECT_NE(several.find("<-"), several.npos);
+  EXPECT_EQ(several.find("<-"), several.rfind("<-"));
+  // What cannot be read counts as nothing.
+  for (const char* text : {R"({"x": 1)", R"({"a": {"b": "c"}})"}) {
+    std::ofstream(dir.path() / "corral" / "tuned.json") << text;
+    EXPECT_EQ(threads(), before) << text;
+  }
 }
 
 TEST_F(SpeedCommands, BenchMeasuresGuessingOnAText) {
