@@ -26,9 +26,12 @@ int get_filled_buffer(AVCodecContext* codec, AVFrame* frame, int flags) {
 
 }  // namespace
 
-void silence_ffmpeg() {
+void tame_ffmpeg() {
   static std::once_flag once;
-  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+  std::call_once(once, [] {
+    av_log_set_level(AV_LOG_QUIET);
+    av_max_alloc(size_t{512} << 20);
+  });
 }
 
 std::string ffmpeg_message(int status) {
@@ -38,7 +41,7 @@ std::string ffmpeg_message(int status) {
 }
 
 FfmpegPtr<AVCodecContext> make_decoder(AVCodecID id, int64_t max_pixels, uint8_t fill) {
-  silence_ffmpeg();
+  tame_ffmpeg();
   const AVCodec* codec = avcodec_find_decoder(id);
   if (codec == nullptr) {
     throw NotSupported(str("this FFmpeg library has no decoder for ", avcodec_get_name(id)));

@@ -1,6 +1,6 @@
 #pragma once
 
-// The only header that includes FFmpeg's: its objects with owners, and its quietness.
+// The only header that includes FFmpeg's: its objects with owners, and its limits.
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -37,9 +37,10 @@ FfmpegPtr<T> owned(T* object) {
   return FfmpegPtr<T>(object);
 }
 
-/// FFmpeg writes to stderr unless the whole process is told otherwise: tells it, once. What we have
-/// to say about a file stands in our errors.
-void silence_ffmpeg();
+/// Tells FFmpeg once, as it can be told for the whole process only: to write nothing to stderr
+/// (what we have to say about a file stands in our errors), and to allocate no more than 512 MiB at
+/// a time (a header of a few bytes asks for tables of gigabytes).
+void tame_ffmpeg();
 
 /// FFmpeg's words for a status, on one line.
 std::string ffmpeg_message(int status);

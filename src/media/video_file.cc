@@ -70,7 +70,7 @@ int64_t VideoFile::seek(void* reader, int64_t offset, int whence) {
 VideoFile::VideoFile(std::span<const std::byte> file, std::string name, const VideoLimits& limits,
                      int threads)
     : name_(std::move(name)), limits_(limits), reader_{file} {
-  silence_ffmpeg();
+  tame_ffmpeg();
   open_format();
   open_decoder(threads);
 }
