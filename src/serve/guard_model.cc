@@ -34,9 +34,9 @@ class GuardModel::Judging : public Moderator::Handle, public engine::Sink {
   explicit Judging(Told told) : told_(std::move(told)) {}
 
   void submit(engine::Engine& engine, engine::Request request) {
-    if (const auto failure = try_to_submit(engine, std::move(request))) told_(*failure);
+    if (const auto failure = try_to_submit(engine, std::move(request))) tell(*failure);
   }
-  void refuse(int status, const std::string& why) { told_(no_verdict(status, why)); }
+  void refuse(int status, const std::string& why) { tell(no_verdict(status, why)); }
   void cancel(engine::Engine& engine) {
     const std::lock_guard lock(mutex_);
     cancelled_ = true;
@@ -48,10 +48,12 @@ class GuardModel::Judging : public Moderator::Handle, public engine::Sink {
   void on_end(const engine::Outcome& outcome) override {
     if (!outcome.error.empty()) return refuse(503, outcome.error);
     if (reason_ == engine::FinishReason::kCancelled) return refuse(499, "nobody waits for it");
-    told_(read_verdict(text_));
+    tell(read_verdict(text_));
   }
 
  private:
+  // Once; who is told often keeps this object, and is let go of.
+  void tell(const Verdict& verdict) { std::exchange(told_, nullptr)(verdict); }
   std::optional<Verdict> try_to_submit(engine::Engine& engine, engine::Request request) {
     const std::lock_guard lock(mutex_);
     if (cancelled_) return no_verdict(499, "nobody waits for it");
