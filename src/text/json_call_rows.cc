@@ -58,14 +58,10 @@ ToolCall make_call(std::string name, const OrderedJson& arguments) {
 
 std::optional<OrderedJson> take_object(std::string_view& text) {
   int depth = 0;
-  bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
+    if (c == '"') {
+      i = end_of_json_string(text, i);
     } else if (c == '{' || c == '[') {
       ++depth;
     } else if ((c == '}' || c == ']') && --depth == 0) {

@@ -15,14 +15,10 @@ constexpr int kMaxMembers = 10'000;
 bool is_too_large(std::string_view text) {
   int depth = 0;
   int members = 0;
-  bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
+    if (c == '"') {
+      i = end_of_json_string(text, i);
     } else if (c == '[' || c == '{') {
       if (++depth > kMaxTextDepth) return true;
     } else if (c == ']' || c == '}') {
@@ -39,6 +35,14 @@ std::string quoted(const std::string& text) {
 }
 
 }  // namespace
+
+size_t end_of_json_string(std::string_view text, size_t begin) {
+  for (size_t i = begin + 1; i < text.size(); ++i) {
+    if (text[i] == '"') return i;
+    if (text[i] == '\\') ++i;
+  }
+  return text.size();
+}
 
 std::optional<OrderedJson> try_parse_json(std::string_view text) {
   if (is_too_large(text)) return std::nullopt;

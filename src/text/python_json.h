@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -13,6 +14,10 @@ using OrderedJson = nlohmann::ordered_json;
 /// JSON, nested deeper than 64, of more than 10,000 members, or followed by something else than
 /// white space.
 std::optional<OrderedJson> try_parse_json(std::string_view text);
+
+/// Where the JSON string that begins with the quote at `begin` ends: the place of its last quote,
+/// or the end of the text when there is none.
+size_t end_of_json_string(std::string_view text, size_t begin);
 
 /// As Python's json.dumps writes it: ", " and ": " between parts, non-ASCII as \uXXXX.
 std::string python_json(const OrderedJson& value);

@@ -261,15 +261,19 @@ std::unique_ptr<PageFile> disk_in(const corral::test::TempDir& folder, int64_t b
   return std::make_unique<PageFile>(folder.path(), bytes);
 }
 
+void remember(KvCache& cache, PrefixCache& prefixes, std::span<const uint64_t> tokens) {
+  const int64_t sequence = cache.create();
+  feed(cache, sequence, tokens);
+  prefixes.remember(sequence, tokens);
+  cache.release(sequence);
+}
+
 TEST(PrefixDisk, BringsBackWhatMemoryDidNotHold) {
   const corral::test::TempDir folder;
   KvCache cache(layout_of({0, 128}), test::test_device(), kPlenty);
   PrefixCache prefixes(cache, disk_in(folder, kPlenty));
   const auto tokens = numbers(300);
-  const int64_t sequence = cache.create();
-  feed(cache, sequence, tokens);
-  prefixes.remember(sequence, tokens);
-  cache.release(sequence);
+  remember(cache, prefixes, tokens);
   const int64_t in_memory = cache.bytes();
   while (prefixes.forget_one()) {
   }
@@ -292,10 +296,7 @@ TEST(PrefixDisk, ComesBackInPieces) {
   KvCache cache(layout_of({0, 128}), test::test_device(), kPlenty);
   PrefixCache prefixes(cache, disk_in(folder, kPlenty));
   const auto tokens = numbers(300);
-  const int64_t sequence = cache.create();
-  feed(cache, sequence, tokens);
-  prefixes.remember(sequence, tokens);
-  cache.release(sequence);
+  remember(cache, prefixes, tokens);
   while (prefixes.forget_one()) {
   }
   const int64_t on_disk = prefixes.disk_bytes();
