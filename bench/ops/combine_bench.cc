@@ -14,12 +14,15 @@ void combine_step(benchmark::State& state) {
       route_top_k(test::randn({state.range(0), state.range(2)}, 2, device), 1));
   const Tensor rows =
       autograd::parameter(test::randn({routing->rows(), state.range(1)}, 1, device));
+  const Tensor shared =
+      autograd::parameter(test::randn({state.range(0), state.range(1)}, 3, device));
   const Tensor dy = test::randn({state.range(0), state.range(1)}, 4, device);
   for (auto _ : state) {
-    autograd::backward(combine(rows, routing), dy);
+    autograd::backward(combine(shared, rows, routing), dy);
     autograd::clear_gradient(rows);
+    autograd::clear_gradient(shared);
   }
-  state.SetBytesProcessed(state.iterations() * 4 * rows.size_bytes());
+  state.SetBytesProcessed(state.iterations() * 6 * rows.size_bytes());
 }
 BENCHMARK(combine_step)->Args({16384, 160, 16})->Args({2048, 5120, 16})->UseRealTime();
 

@@ -3,7 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include "ops/add/add.h"
 #include "ops/balance_loss/balance_loss.h"
 #include "ops/combine/combine.h"
 #include "ops/dispatch/dispatch.h"
@@ -51,9 +50,9 @@ Tensor mixture_of_experts(const Tensor& x_TD, const LayerSpec& spec, const MoeWe
   }
   const Tensor scores_N = ops::expert_scores(logits_TE, routing);
   const Tensor rows_ND = ops::dispatch(x_TD, scores_N, routing);
-  const Tensor routed_TD =
-      ops::combine(expert_mlps(rows_ND, weights.experts, *routing, options), routing);
-  return ops::add(mlp(x_TD, weights.shared, options), routed_TD);
+  Tensor shared_TD = mlp(x_TD, weights.shared, options);
+  return ops::combine(std::move(shared_TD),
+                      expert_mlps(rows_ND, weights.experts, *routing, options), routing);
 }
 
 }  // namespace corral::model

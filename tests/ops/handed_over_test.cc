@@ -11,6 +11,7 @@
 #include "autograd/tape.h"
 #include "ops/add/add.h"
 #include "ops/attention_temperature/attention_temperature.h"
+#include "ops/combine/combine.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/silu_mul/silu_mul.h"
@@ -38,6 +39,13 @@ std::vector<HandedOver> ops_under_test() {
   const std::vector<int64_t> positions = {0, 5, 3000};
   return {
       {"add", [](Tensor x, const Tensor& other) { return add(std::move(x), other); }, kShape},
+      {"combine",
+       [](Tensor x, const Tensor& other) {
+         const auto routing =
+             std::make_shared<const Routing>(make_routing({0, 1, 0, 0, 1, 1}, 6, 2, 1));
+         return combine(std::move(x).view({6, 22}), other, routing).view(kShape);
+       },
+       {6, 22}},
       {"silu_mul", [](Tensor x, const Tensor& other) { return silu_mul(std::move(x), other); },
        kShape},
       {"rms_norm",

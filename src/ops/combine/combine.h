@@ -5,13 +5,15 @@
 
 namespace corral::ops {
 
-/// Brings the experts' rows back to their tokens:
+/// Brings the experts' rows back to their tokens, beside the expert that all share:
 ///
-///     y[t, :] = sum over the rows n of token t, in the order of its experts, of rows[n, :]
+///     y[t, :] = shared[t, :] + (sum over the rows n of token t, in the order of its experts, of
+///                               rows[n, :])
 ///
-/// rows_ND  [N, D]  f32, in the order of the routing's rows (ShapeError otherwise).
+/// shared_TD  [T, D]  f32; y takes its memory where autograd::reuse_or_new may.
+/// rows_ND    [N, D]  f32, in the order of the routing's rows (ShapeError otherwise).
 /// Returns [T, D]. The sum has a fixed order: the same bits for any number of threads.
-/// Backward saves nothing but the routing: drows[n] = dy[token of row n].
-Tensor combine(const Tensor& rows_ND, const RoutingPtr& routing);
+/// Backward saves nothing but the routing: dshared = dy, drows[n] = dy[token of row n].
+Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const RoutingPtr& routing);
 
 }  // namespace corral::ops

@@ -9,9 +9,9 @@
 namespace corral::ops {
 
 struct CombineKernel {
-  /// y of the tokens [begin, end); each has K rows.
-  void (*forward)(const float* rows, const int32_t* row_of_token, int64_t K, int64_t D, float* y,
-                  int64_t begin, int64_t end);
+  /// y of the tokens [begin, end); each has K rows. y may be shared.
+  void (*forward)(const float* shared, const float* rows, const int32_t* row_of_token, int64_t K,
+                  int64_t D, float* y, int64_t begin, int64_t end);
   /// drows of the tokens [begin, end).
   void (*backward)(const float* dy, const int32_t* row_of_token, int64_t K, int64_t D, float* drows,
                    int64_t begin, int64_t end);
