@@ -104,13 +104,14 @@ struct MXFP4 : FormatOf<17, 1, 12, false, false> {
   }
 };
 
-// Blocks of 256 values; the functions are given one of a row and the number of the half of it that
-// they are to unpack.
+// Blocks of 256 values; codes() is given one of a row, or one of each of four rows (GroupsOfRow,
+// GroupOfRows), and the number of the half of it that it is to unpack.
 
 /// Of two neighbouring groups the first has the low and the second the high halves of 32 bytes.
-inline Codes group_pairs(const std::byte* at) {
-  return {shifted_lanes<0, -4, 0, -4>(lanes_at<0, 0, 2, 2>(at), 0x0F),
-          shifted_lanes<0, -4, 0, -4>(lanes_at<1, 1, 3, 3>(at), 0x0F)};
+template <class Block>
+inline Codes group_pairs(const Block& block, int at) {
+  return {Block::template shifted<0, -4, 0, -4>(block.template lanes<0, 0, 2, 2>(at), 0x0F),
+          Block::template shifted<0, -4, 0, -4>(block.template lanes<1, 1, 3, 3>(at), 0x0F)};
 }
 
 /// The 6-bit scales and minima of Q4_K and Q5_K.
@@ -127,17 +128,21 @@ inline Scales<1> six_bit_scales(RowsAt rows, int quad) {
 }
 
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
-  static Codes codes(const std::byte* row, int quad) { return group_pairs(row + 16 + 64 * quad); }
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    return group_pairs(block, 16 + 64 * quad);
+  }
   static Scales<1> scales(RowsAt rows, int quad) { return six_bit_scales(rows, quad); }
 };
 
 struct Q5_K : FormatOf<176, 2, 0, false, true> {
-  static Codes codes(const std::byte* row, int quad) {
-    const Codes low = group_pairs(row + 48 + 64 * quad);
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    const Codes low = group_pairs(block, 48 + 64 * quad);
     const auto fifth = [&](int at) {  // bit g of a byte is of group g
-      const Bytes bits = same_lanes(row + at);
-      return quad == 0 ? shifted_lanes<4, 3, 2, 1>(bits, 0x10)
-                       : shifted_lanes<0, -1, -2, -3>(bits, 0x10);
+      const Bytes bits = block.same(at);
+      return quad == 0 ? Block::template shifted<4, 3, 2, 1>(bits, 0x10)
+                       : Block::template shifted<0, -1, -2, -3>(bits, 0x10);
     };
     return {merged(low.first, fifth(16)), merged(low.last, fifth(32))};
   }
@@ -145,13 +150,17 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
 };
 
 struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
-  static Codes codes(const std::byte* row, int quad) {
-    const std::byte* low = row + 64 * quad;
-    const std::byte* high = row + 128 + 32 * quad;
-    return {merged(shifted_lanes<0, 0, -4, -4>(lanes_at<0, 2, 0, 2>(low), 0x0F),
-                   shifted_lanes<4, 2, 0, -2>(same_lanes(high), 0x30)),
-            merged(shifted_lanes<0, 0, -4, -4>(lanes_at<1, 3, 1, 3>(low), 0x0F),
-                   shifted_lanes<4, 2, 0, -2>(same_lanes(high + 16), 0x30))};
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    const int low = 64 * quad;
+    const auto high = [&](int at) {
+      return Block::template shifted<4, 2, 0, -2>(block.same(128 + 32 * quad + at), 0x30);
+    };
+    return {
+        merged(Block::template shifted<0, 0, -4, -4>(block.template lanes<0, 2, 0, 2>(low), 0x0F),
+               high(0)),
+        merged(Block::template shifted<0, 0, -4, -4>(block.template lanes<1, 3, 1, 3>(low), 0x0F),
+               high(16))};
   }
   static Scales<2> scales(RowsAt rows, int quad) {
     const RowWords w(rows, 192);
@@ -161,18 +170,20 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
 };
 
 /// The two-bit codes of Q2_K and Q3_K: group g has bits 2g and 2g + 1.
-inline Codes two_bits(const std::byte* at) {
-  return {shifted_lanes<0, -2, -4, -6>(same_lanes(at), 3),
-          shifted_lanes<0, -2, -4, -6>(same_lanes(at + 16), 3)};
+template <class Block>
+inline Codes two_bits(const Block& block, int at) {
+  return {Block::template shifted<0, -2, -4, -6>(block.same(at), 3),
+          Block::template shifted<0, -2, -4, -6>(block.same(at + 16), 3)};
 }
 
 struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
-  static Codes codes(const std::byte* row, int quad) {
-    const Codes low = two_bits(row + 32 + 32 * quad);
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    const Codes low = two_bits(block, 32 + 32 * quad);
     const auto third = [&](int at) {  // bit g of a byte is of group g
-      const Bytes bits = same_lanes(row + at);
-      return quad == 0 ? shifted_lanes<2, 1, 0, -1>(bits, 4)
-                       : shifted_lanes<-2, -3, -4, -5>(bits, 4);
+      const Bytes bits = block.same(at);
+      return quad == 0 ? Block::template shifted<2, 1, 0, -1>(bits, 4)
+                       : Block::template shifted<-2, -3, -4, -5>(bits, 4);
     };
     return {merged(low.first, third(0)), merged(low.last, third(16))};
   }
@@ -190,7 +201,10 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
 };
 
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
-  static Codes codes(const std::byte* row, int quad) { return two_bits(row + 16 + 32 * quad); }
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    return two_bits(block, 16 + 32 * quad);
+  }
   static Scales<2> scales(RowsAt rows, int quad) {
     constexpr uint32_t kLow = 0x0F0F0F0Fu;
     const RowWords w(rows, 0);
@@ -206,8 +220,9 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
 };
 
 struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
-  static Codes codes(const std::byte* row, int quad) {
-    const Bytes both = lanes_at<0, 1, 2, 3>(row + 8 + 64 * quad);
+  template <class Block>
+  static Codes codes(const Block& block, int quad) {
+    const Bytes both = block.template lanes<0, 1, 2, 3>(8 + 64 * quad);
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
             wide(looked_up(kIq4Bytes, high_nibbles(both)))};
   }

@@ -163,12 +163,14 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
                .a_of = 0,
                .piece_columns = kPieceColumns,
                .first = pieces};
+    const int64_t panels = parts(job.n(), kPieceColumns);
+    const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
+    const int64_t threads = device.threads().size();
+    const int64_t each = std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
     if (job.few_rows()) {
-      const int64_t panels = parts(job.n(), kPieceColumns);
-      const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
-      const int64_t threads = device.threads().size();
-      const int64_t each = std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
       job.piece_columns *= parts(panels, threads * each);
+    } else {
+      job.piece_columns *= std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
     }
     pieces += job.pieces();
     jobs.push_back(job);

@@ -231,6 +231,51 @@ struct LooseBlocks {
   const std::byte* at(int g) const { return blocks[g]; }
 };
 
+/// Half of a block of 256 values as lanes: a lane for each of its four groups.
+struct GroupsOfRow {
+  const std::byte* block;
+
+  /// Lane g holds the 16 bytes at `at` + 16 * the g-th number.
+  template <int kA, int kB, int kC, int kD>
+  Bytes lanes(int at) const {
+    return lanes_at<kA, kB, kC, kD>(block + at);
+  }
+  /// Every lane holds the 16 bytes at `at`.
+  Bytes same(int at) const { return same_lanes(block + at); }
+  /// Lane g shifted by the g-th number: shifted_lanes.
+  template <int kA, int kB, int kC, int kD>
+  static Bytes shifted(const Bytes& x, uint8_t mask) {
+    return shifted_lanes<kA, kB, kC, kD>(x, mask);
+  }
+};
+
+/// The same of one group of it in four rows: a lane for each row, made as GroupsOfRow makes lane
+/// kLane of each of them.
+template <int kLane>
+struct GroupOfRows {
+  RowsAt blocks;
+
+  template <int kA, int kB, int kC, int kD>
+  Bytes lanes(int at) const {
+    return same(at + 16 * kOf<kA, kB, kC, kD>);
+  }
+  Bytes same(int at) const {
+    return bytes_of_lanes(load16(blocks[0] + at), load16(blocks[1] + at), load16(blocks[2] + at),
+                          load16(blocks[3] + at));
+  }
+  template <int kA, int kB, int kC, int kD>
+  static Bytes shifted(const Bytes& x, uint8_t mask) {
+    return shifted_bytes<kOf<kA, kB, kC, kD>>(x, mask);
+  }
+
+ private:
+  template <int kA, int kB, int kC, int kD>
+  static constexpr int kOf = kLane == 0   ? kA
+                             : kLane == 1 ? kB
+                             : kLane == 2 ? kC
+                                          : kD;
+};
+
 /// The 16 bytes at `kAt` in each of four blocks.
 template <class Format, int kAt, class Blocks>
 inline Bytes piece_of_blocks(const Blocks& blocks) {

@@ -172,12 +172,20 @@ inline Bytes shifted_lanes(const Bytes& x, uint8_t mask) {
 #endif
 }
 
+/// Every byte shifted to the left, or to the right by a negative number, and masked to bits that
+/// are its own.
+template <int kBits>
+inline Bytes shifted_bytes(const Bytes& x, uint8_t mask) {
+  return each<Bytes>([&](int i) {
+    const auto words = reinterpret_cast<U16>(x.part[i]);
+    if constexpr (kBits < 0) return reinterpret_cast<U8>(words >> -kBits) & mask;
+    return reinterpret_cast<U8>(words << (kBits < 0 ? 0 : kBits)) & mask;
+  });
+}
+
 /// The low and the high half of every byte.
 inline Bytes low_nibbles(const Bytes& x) { return masked(x, 0x0F); }
-inline Bytes high_nibbles(const Bytes& x) {
-  return each<Bytes>(
-      [&](int i) { return reinterpret_cast<U8>(reinterpret_cast<U16>(x.part[i]) >> 4) & 0x0F; });
-}
+inline Bytes high_nibbles(const Bytes& x) { return shifted_bytes<-4>(x, 0x0F); }
 
 // sum + the products of four neighbouring bytes, exact. kWide: b is signed (two's complement) and
 // uses the whole byte; otherwise b is below 64.

@@ -80,7 +80,7 @@ class RowWalk {
     if constexpr (Format::kStepQuads == 1) {
       return Format::codes(RowBlocks<Format>{at}, part);
     } else {
-      return Format::codes(at, part);
+      return Format::codes(GroupsOfRow{at}, part);
     }
   }
   template <class F>

@@ -1,0 +1,309 @@
+#pragma once
+
+// Panels: some columns and values of K of B, unpacked. For *_isa.cc files.
+
+#include "ops/matmul/block_walk.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+constexpr int64_t kVectorColumns = 16;
+// Vectors of columns and rows of A of a tile: sums of dots and chains fill the registers.
+#if defined(__AVX512F__)
+constexpr size_t kTileVectors = 2;
+constexpr size_t kTileRows = 6;
+#elif defined(__AVX2__) || defined(__ARM_NEON)
+constexpr size_t kTileVectors = 1;
+constexpr size_t kTileRows = 2;
+#else
+constexpr size_t kTileVectors = 1;
+constexpr size_t kTileRows = 1;
+#endif
+constexpr auto kMostTileRows = static_cast<int64_t>(kTileRows);
+constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
+// Quads of a panel: 32 KiB of bytes at 32 columns. Half of that costs 3 % more for the chains,
+// twice as much leaves the caches.
+constexpr int64_t kPanelQuads = 8;
+// Rows of A whose chains are kept, 256 KiB at 32 columns.
+constexpr int64_t kBlockRows = 512;
+
+/// A panel and the chains of the rows of A, in scratch memory.
+struct Panel {
+  // A group is 2 halves of 4 times 4 bytes of all columns; groups of a chain lie together.
+  U8* bytes;       // [4 chains, kPanelQuads, 2, 4, columns, 4]
+  float* scale;    // [4 chains, kPanelQuads, halves, columns]
+  float* minimum;  // the same
+  float* chains;   // [rows, 4 chains, columns]
+
+  static constexpr int64_t kBytes = kPanelQuads * kQuad * kPanelColumns;
+  static constexpr int64_t kScaleBytes = kQuadGroups * kPanelQuads * 2 * kPanelColumns * 4;
+  static constexpr int64_t kChainBytes = kQuadGroups * kPanelColumns * 4;  // of a row
+
+  explicit Panel(std::byte* scratch)
+      : bytes(reinterpret_cast<U8*>(scratch)),
+        scale(reinterpret_cast<float*>(scratch + kBytes)),
+        minimum(reinterpret_cast<float*>(scratch + kBytes + kScaleBytes)),
+        chains(reinterpret_cast<float*>(scratch + kBytes + 2 * kScaleBytes)) {}
+
+  static constexpr int64_t kChainStride = kPanelQuads * kGroup * kPanelColumns;
+
+  static int64_t group(int64_t chain, int64_t quad) { return chain * kPanelQuads + quad; }
+  std::byte* group_bytes(int64_t group) const {
+    return reinterpret_cast<std::byte*>(bytes) + group * kGroup * kPanelColumns;
+  }
+  /// Bytes 4k to 4k + 3 of a half of the first group of a quad, from a column on. Those of the next
+  /// group, which is of the next chain, are kChainStride bytes behind.
+  std::byte* words(int64_t quad, int64_t half, int64_t k, int64_t col) const {
+    return group_bytes(group(0, quad)) + ((4 * half + k) * kPanelColumns + col) * 4;
+  }
+  float* row_chains(int64_t row, int64_t chain) const {
+    return chains + (row * kQuadGroups + chain) * kPanelColumns;
+  }
+};
+
+int64_t panel_scratch_bytes(int64_t m) {
+  return Panel::kBytes + 2 * Panel::kScaleBytes +
+         simd::CORRAL_ISA::min(m, kBlockRows) * Panel::kChainBytes;
+}
+
+/// Lane g of v goes to `to` + g * stride.
+template <class V>
+inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
+#if defined(__AVX512F__)
+  const auto all = reinterpret_cast<__m512i>(v.part[0]);
+  const auto put = [&](int64_t g, __m128i lane) {
+    std::memcpy(to + g * stride, &lane, sizeof(lane));
+  };
+  put(0, _mm512_maskz_extracti32x4_epi32(0xF, all, 0));
+  put(1, _mm512_maskz_extracti32x4_epi32(0xF, all, 1));
+  put(2, _mm512_maskz_extracti32x4_epi32(0xF, all, 2));
+  put(3, _mm512_maskz_extracti32x4_epi32(0xF, all, 3));
+#elif defined(__ARM_NEON)
+  for (int64_t g = 0; g < 4; ++g) simd::CORRAL_ISA::store(to + g * stride, v.part[g]);
+#else
+  std::byte lanes[4][16];
+  store64(lanes, v);
+  for (int64_t g = 0; g < 4; ++g) std::memcpy(to + g * stride, lanes[g], sizeof(lanes[g]));
+#endif
+}
+
+/// Half `half` of a quad of four rows: their bytes 4k to 4k + 3 of a group come to lie side by
+/// side.
+inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t col, const Bytes& a,
+                      const Bytes& b, const Bytes& c, const Bytes& d) {
+  Bytes words[4];
+  transpose_words(a, b, c, d, words);
+  for (int64_t k = 0; k < 4; ++k) {
+    store_lanes(panel.words(quad, half, k, col), Panel::kChainStride, words[k]);
+  }
+}
+
+/// The scales of four rows of a quad of B, as columns col to col + 3 of the panel.
+template <class Format>
+inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
+                        const Scales<Format::kHalves>& scales) {
+  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
+  constexpr int64_t kChainStride = kPanelQuads * kHalves * kPanelColumns * 4;
+  for (int64_t h = 0; h < kHalves; ++h) {
+    const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
+    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), kChainStride, scales.scale[h]);
+    if constexpr (Format::kMinimum) {
+      store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), kChainStride,
+                  scales.minimum[h]);
+    }
+  }
+}
+
+/// Four rows of a quad of B, as columns col to col + 3 of the panel.
+template <class Format>
+inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
+                      const Scales<Format::kHalves>& scales) {
+  pack_half(panel, quad, 0, col, b[0].first, b[1].first, b[2].first, b[3].first);
+  pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
+  pack_scales<Format>(panel, quad, col, scales);
+}
+
+/// One group of four rows, which a lane of codes each has, as columns col to col + 3.
+inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Codes& b,
+                       const BlockScales& scales, bool minimum) {
+  std::byte codes[2][kRowsB][16];
+  store64(codes[0], b.first);
+  store64(codes[1], b.last);
+  for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t k = 0; k < 4; ++k) {
+      std::byte* to = panel.group_bytes(group) + ((4 * half + k) * kPanelColumns + col) * 4;
+      for (int64_t j = 0; j < kRowsB; ++j) std::memcpy(to + 4 * j, codes[half][j] + 4 * k, 4);
+    }
+  }
+  simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
+  if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
+}
+
+/// How far behind what is unpacked of a row lies what the panel after this one needs: in the same
+/// row or, at its end, at the start of that which is as many rows on as a panel has columns.
+template <class Format>
+int64_t bytes_ahead(const BlockPiece& p, int64_t first, int64_t quads) {
+  constexpr int64_t kSteps = Format::kStepQuads;
+  if (first + quads < p.quads()) return quads / kSteps * Format::kStepBytes;
+  return kPanelColumns * p.b_row_bytes - first / kSteps * Format::kStepBytes;
+}
+
+/// Unpacks `quads` quads, from the quad `first` on, of the four rows of B from col + c, as columns
+/// c to c + 3 of the panel.
+template <class Format>
+inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                      int64_t first, int64_t quads) {
+  const auto put = [&](int64_t quad, const Codes(&b)[kRowsB],
+                       const Scales<Format::kHalves>& scales) {
+    pack_quad<Format>(panel, quad - first, c, b, scales);
+  };
+  RowWalk<Format>(p, col + c, bytes_ahead<Format>(p, first, quads)).whole_quads(first, quads, put);
+}
+
+#if defined(__AVX512F__)
+
+/// Element j of lane g of x[i] goes to `to` + g * stride, as number 4i + j.
+inline void store_scales(float* to, int64_t stride, const Floats (&x)[4]) {
+  const auto pick = []<int kOrder>(const __m512i& a, const __m512i& b) {
+    return _mm512_maskz_shuffle_i32x4(0xFFFF, a, b, kOrder);
+  };
+  const auto whole = [&x](int i) { return reinterpret_cast<__m512i>(x[i].part[0]); };
+  const __m512i ab_low = pick.template operator()<0x44>(whole(0), whole(1));
+  const __m512i ab_high = pick.template operator()<0xEE>(whole(0), whole(1));
+  const __m512i cd_low = pick.template operator()<0x44>(whole(2), whole(3));
+  const __m512i cd_high = pick.template operator()<0xEE>(whole(2), whole(3));
+  _mm512_storeu_si512(to, pick.template operator()<0x88>(ab_low, cd_low));
+  _mm512_storeu_si512(to + stride, pick.template operator()<0xDD>(ab_low, cd_low));
+  _mm512_storeu_si512(to + 2 * stride, pick.template operator()<0x88>(ab_high, cd_high));
+  _mm512_storeu_si512(to + 3 * stride, pick.template operator()<0xDD>(ab_high, cd_high));
+}
+
+/// Sixteen rows of B, unpacked in whole vectors.
+template <class Format>
+class SixteenRows {
+ public:
+  SixteenRows(const Panel& panel, int64_t col, const std::byte* step, int64_t row_bytes)
+      : panel_(panel), col_(col) {
+    for (int64_t j = 0; j < 16; ++j) at_[j / 4 + j % 4 * 4] = step + j * row_bytes;
+    for (int64_t j = 0; j < 16; ++j) in_order_[j] = step + j * row_bytes;
+  }
+
+  /// Part `part` of the step, as quad `quad` of the panel.
+  void pack(int64_t quad, int part) const {
+    pack_codes<0>(quad, part);
+    pack_codes<1>(quad, part);
+    pack_codes<2>(quad, part);
+    pack_codes<3>(quad, part);
+    pack_scales(quad, part);
+  }
+
+ private:
+  /// Lane l of the result is of row 4l + j.
+  template <int kGroup>
+  Codes codes(int64_t j, int part) const {
+    RowsAt rows = at_ + 4 * j;
+    if constexpr (Format::kStepQuads == 1) {
+      constexpr int kAt = kGroup * Format::kBlockBytes;
+      const std::byte* blocks[4] = {rows[0] + kAt, rows[1] + kAt, rows[2] + kAt, rows[3] + kAt};
+      return Format::codes(LooseBlocks{blocks}, part);
+    } else {
+      return Format::codes(GroupOfRows<kGroup>{rows}, part);
+    }
+  }
+
+  template <int kGroup>
+  void pack_codes(int64_t quad, int part) const {
+    const Codes b[4] = {codes<kGroup>(0, part), codes<kGroup>(1, part), codes<kGroup>(2, part),
+                        codes<kGroup>(3, part)};
+    std::byte* to = panel_.group_bytes(Panel::group(kGroup, quad)) + col_ * 4;
+    pack_half(to, b[0].first, b[1].first, b[2].first, b[3].first);
+    pack_half(to + 4 * kPanelColumns * 4, b[0].last, b[1].last, b[2].last, b[3].last);
+  }
+  static void pack_half(std::byte* to, const Bytes& a, const Bytes& b, const Bytes& c,
+                        const Bytes& d) {
+    Bytes words[4];
+    transpose_words(a, b, c, d, words);
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < 4; ++k) store64(to + k * kPanelColumns * 4, words[k]);
+  }
+
+  void pack_scales(int64_t quad, int part) const {
+    constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
+    constexpr int64_t kStride = kPanelQuads * kHalves * kPanelColumns;
+    Floats scale[Format::kHalves][4];
+    Floats minimum[Format::kHalves][4];
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4; ++i) {
+      const Scales<Format::kHalves> four = Format::scales(in_order_ + 4 * i, part);
+      for (int64_t h = 0; h < kHalves; ++h) {
+        scale[h][i] = four.scale[h];
+        if constexpr (Format::kMinimum) minimum[h][i] = four.minimum[h];
+      }
+    }
+    for (int64_t h = 0; h < kHalves; ++h) {
+      const int64_t to = (quad * kHalves + h) * kPanelColumns + col_;
+      store_scales(panel_.scale + to, kStride, scale[h]);
+      if constexpr (Format::kMinimum) store_scales(panel_.minimum + to, kStride, minimum[h]);
+    }
+  }
+
+  const Panel& panel_;
+  int64_t col_;
+  const std::byte* at_[16];        // the rows j, j + 4, j + 8 and j + 12 side by side
+  const std::byte* in_order_[16];  // the same as they come
+};
+
+/// pack_four of four times four rows, in whole vectors.
+template <class Format>
+inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                         int64_t first, int64_t quads) {
+  constexpr int64_t kSteps = Format::kStepQuads;
+  const std::byte* const row = p.b + (col + c) * p.b_row_bytes;
+  const int64_t ahead = bytes_ahead<Format>(p, first, quads);
+  const int64_t end =
+      simd::CORRAL_ISA::min((first + quads) / kSteps, p.groups / (kQuadGroups * kSteps));
+  for (int64_t step = first / kSteps; step < end; ++step) {
+    const std::byte* const at = row + step * Format::kStepBytes;
+    for (int64_t j = 0; j < 16; ++j) {
+      for (int line = 0; line < Format::kStepBytes; line += 64) {
+        __builtin_prefetch(at + j * p.b_row_bytes + ahead + line, 0, 2);
+      }
+    }
+    const SixteenRows<Format> rows(panel, c, at, p.b_row_bytes);
+#pragma GCC unroll 2
+    for (int part = 0; part < Format::kStepQuads; ++part) {
+      rows.pack(step * kSteps + part - first, part);
+    }
+  }
+}
+
+#endif
+
+/// Unpacks `quads` quads, from the quad `first` on, of the rows of B from `col`.
+template <class Format>
+CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first,
+                         int64_t quads) {
+  const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
+  int64_t c = 0;
+#if defined(__AVX512F__)
+  for (; c + 16 <= columns; c += 16) pack_sixteen<Format>(panel, p, col, c, first, quads);
+#endif
+  for (; c < columns; c += kRowsB) pack_four<Format>(panel, p, col, c, first, quads);
+  if constexpr (Format::kStepQuads == 1) {
+    // Groups behind the whole quads.
+    const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
+    const int64_t end = simd::CORRAL_ISA::min(p.groups, (first + quads) * kQuadGroups);
+    for (int64_t g = simd::CORRAL_ISA::max(whole, first * kQuadGroups); g < end; ++g) {
+      for (c = 0; c < columns; c += kRowsB) {
+        const std::byte* blocks[kRowsB];
+        RowWalk<Format>(p, col + c).blocks(g, blocks);
+        pack_group(panel, Panel::group(g % kQuadGroups, g / kQuadGroups - first), c,
+                   Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks),
+                   Format::kMinimum);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
