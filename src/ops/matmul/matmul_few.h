@@ -83,14 +83,20 @@ template <class Math, int M, class Reader>
 void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
   const bool long_rows = b.row_bytes() >= kLongRowBytes;
+  // The next rows: as they lie in memory if they can be, which is the order it is fast in.
+  const bool in_order = !long_rows && b.rows_in_order();
   const int64_t ahead_rows = long_rows ? 0 : kLanes;
   const int64_t ahead_units = long_rows ? kAheadUnits : 0;
   for (int64_t col = 0; col < p.n; col += kLanes) {
     F32 sum[static_cast<size_t>(M)];
     load_sums<M>(p, col, sum);
-    const auto load = [&](int64_t u, const auto& words, U32(&block)[kLanes]) {
+    const auto load = [&](int64_t u, int64_t step, const auto& words, U32(&block)[kLanes]) {
       for (int i = 0; i < kLanes; ++i) {
-        b.prefetch(col + i + ahead_rows, u + ahead_units);
+        if (in_order) {
+          b.prefetch_behind(col + kLanes, u * kLanes + i * step);
+        } else {
+          b.prefetch(col + i + ahead_rows, u + ahead_units);
+        }
         block[i] = words(col + i);
       }
       transpose(block);
@@ -100,13 +106,13 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
     if constexpr (Reader::kBf16Pairs) {
       for (; u + 2 * kLanes <= units; u += 2 * kLanes) {
         load(
-            u, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
+            u, 2 * kLanes, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
         add_bf16_pairs<Math, M>(block, a + u, stride, sum);
       }
     }
     for (; u < units; u += kLanes) {
       load(
-          u, [&](int64_t row) { return b.along_k(row, u); }, block);
+          u, kLanes, [&](int64_t row) { return b.along_k(row, u); }, block);
       if (u + kLanes <= units) {
         add_units<Math, M>(block, a + u, stride, sum);
         continue;

@@ -249,12 +249,21 @@ class UnitReader {
   bool k_contiguous() const { return k_stride_ == 1; }
   int64_t row_bytes() const { return row_stride_ * static_cast<int64_t>(sizeof(Stored)); }
 
+  /// Whether row follows on row without a gap.
+  bool rows_in_order() const { return k_contiguous() && row_stride_ == k_total_; }
+
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
   void prefetch(int64_t row, int64_t unit) const {
     const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
     __builtin_prefetch(
         reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored)), 0,
         2);
+  }
+
+  /// The same of what lies `units` units behind the start of a row, wherever that is.
+  void prefetch_behind(int64_t row, int64_t units) const {
+    const Stored* at = data_ + row * row_stride_ + units * Math::kPerUnit;
+    __builtin_prefetch(at, 0, 2);
   }
 
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
