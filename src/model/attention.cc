@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "ops/attention/attention.h"
@@ -33,8 +34,8 @@ Tensor attention(const Tensor& x_TD, const AttentionSpec& spec, const AttentionW
   if (spec.rope) {
     // Inside a chunk only differences of positions count, so they are taken modulo the chunk: the
     // same scores, and exact at ten million tokens.
-    q_THC = ops::rope(std::move(q_THC), batch.positions, rope, spec.chunk_size);
-    k_TKC = ops::rope(std::move(k_TKC), batch.positions, rope, spec.chunk_size);
+    std::tie(q_THC, k_TKC) =
+        ops::rope(std::move(q_THC), std::move(k_TKC), batch.positions, rope, spec.chunk_size);
   }
   if (spec.qk_norm) {
     const auto eps = static_cast<float>(spec.norm_eps);

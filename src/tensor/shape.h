@@ -34,6 +34,19 @@ class Shape {
   }
   /// Product of all axes; 1 for rank 0.
   int64_t numel() const { return numel_; }
+  /// The same with another last axis; rank above 0.
+  Shape with_last(int64_t dim) const {
+    if (rank_ == 0) fail_axis(-1);
+    Shape shape = *this;
+    shape.dims_[static_cast<size_t>(rank_ - 1)] = dim;
+    shape.numel_ = 1;
+    for (int i = 0; i < rank_; ++i) {
+      const int64_t own = shape.dims_[static_cast<size_t>(i)];
+      if (own < 0 || __builtin_mul_overflow(shape.numel_, own, &shape.numel_))
+        fail_axes(shape.dims());
+    }
+    return shape;
+  }
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
 
   friend bool operator==(const Shape& a, const Shape& b) {

@@ -8,7 +8,9 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 
+#include "autograd/tape.h"
 #include "support/op_case.h"
 #include "support/paths.h"
 
@@ -222,6 +224,25 @@ TEST(Rope, GivesAPositionTheSameBitsHoweverItIsAskedFor) {
       EXPECT_TRUE(test::same_bits(y, two.rows(0, 1))) << position << " of " << period;
     }
   }
+}
+
+TEST(Rope, TurnsQueriesAndKeysAsEachByItself) {
+  const RopeFrequencies f = rope_frequencies(16, 10000);
+  const std::vector<int64_t> positions = {3, 0, 40};
+  const Tensor q = autograd::parameter(test::randn({3, 4, 16}, 1));
+  const Tensor k = autograd::parameter(test::randn({3, 2, 16}, 2));
+  const auto [q_turned, k_turned] = rope(q, k, positions, f, 32);
+  EXPECT_TRUE(test::same_bits(q_turned, rope(q, positions, f, 32)));
+  EXPECT_TRUE(test::same_bits(k_turned, rope(k, positions, f, 32)));
+  for (const auto& [x, y] : {std::pair(q, q_turned), std::pair(k, k_turned)}) {
+    const Tensor dy = test::randn(x.shape(), 3);
+    autograd::backward(y, dy);
+    const Tensor dx = autograd::gradient(x).clone();
+    autograd::clear_gradient(x);
+    autograd::backward(rope(x, positions, f, 32), dy);
+    EXPECT_TRUE(test::same_bits(dx, autograd::gradient(x)));
+  }
+  EXPECT_THROW(rope(q, test::randn({2, 2, 16}, 1), positions, f, 0), ShapeError);
 }
 
 TEST(RopeErrors, SayWhatTheyGot) {

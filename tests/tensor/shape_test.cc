@@ -15,6 +15,14 @@ TEST(Shape, CountsItsElements) {
   EXPECT_EQ((Shape{3, 0, 5}).numel(), 0);
 }
 
+TEST(Shape, GetsAnotherLastAxis) {
+  EXPECT_EQ((Shape{3, 4}).with_last(7), (Shape{3, 7}));
+  EXPECT_EQ((Shape{3, 0}).with_last(5).numel(), 15);
+  EXPECT_THROW(Shape().with_last(1), ShapeError);
+  EXPECT_THROW((Shape{3, 4}).with_last(-1), ShapeError);
+  EXPECT_THROW((Shape{3, 4}).with_last(INT64_MAX), ShapeError);
+}
+
 TEST(Shape, IndexesFromBothEnds) {
   const Shape shape{2, 3, 4};
   EXPECT_EQ(shape[0], 2);

@@ -20,7 +20,7 @@ void check_one(const Tensor& x_TK, const quant::LinearWeight& w) {
 
 Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision precision) {
   check_one(x_TK, w);
-  Tensor y_TN(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
+  Tensor y_TN(x_TK.shape().with_last(w.out_features), DType::kF32, x_TK.device());
   if (w.coding != quant::Coding::kNone) {
     const CodedRows all = {0, {0, rows_of(x_TK)}};
     coded_products(x_TK, w, y_TN, {&all, 1}, precision);
@@ -58,7 +58,7 @@ void linear_each(const Tensor& x_TK, LinearWeights weights, quant::Precision pre
   for (size_t i = 0; i < weights.size(); ++i) {
     const quant::LinearWeight& w = weights[i];
     check_one(x_TK, w);
-    outputs[i] = Tensor(output_shape(x_TK, w.out_features), DType::kF32, x_TK.device());
+    outputs[i] = Tensor(x_TK.shape().with_last(w.out_features), DType::kF32, x_TK.device());
     products.append([&] { return forward_product(x_TK, w, outputs[i], 0, {0, rows_of(x_TK)}); });
   }
   matmul(*x_TK.device(), products, precision);

@@ -37,7 +37,18 @@ void check_gradient(const char* op, const quant::LinearWeight& w) {
   }
 }
 
+/// One matrix after the other, and nothing else in their data, as most weights lie.
+bool fills_its_data(const quant::LinearWeight& w) {
+  int64_t matrix = 0;
+  int64_t all = 0;
+  return w.stride_in == 1 && w.stride_out == w.in_features && w.offset == 0 && w.count > 0 &&
+         w.in_features > 0 && !__builtin_mul_overflow(w.out_features, w.in_features, &matrix) &&
+         !__builtin_mul_overflow(w.count, matrix, &all) && all == w.data.numel() &&
+         (w.count == 1 || w.stride_count == matrix);
+}
+
 bool fits(const quant::LinearWeight& w) {
+  if (fills_its_data(w)) return true;
   if (w.count < 0 || w.out_features < 0 || w.in_features < 0 || w.offset < 0) return false;
   if (w.count == 0 || w.out_features == 0 || w.in_features == 0) return true;
   int64_t room = w.data.numel() - 1 - w.offset;
@@ -91,14 +102,6 @@ bool computed_together(const Tensor& x,
     return w.coding == quant::Coding::kNone && !autograd::recording({x, w.data}) &&
            is_block(w.data.dtype()) == is_block(weights.front().get().data.dtype());
   });
-}
-
-Shape output_shape(const Tensor& x, int64_t N) {
-  std::array<int64_t, Shape::kMaxRank> dims{};
-  const auto rank = static_cast<size_t>(x.rank());
-  std::copy_n(x.shape().dims().begin(), rank, dims.begin());
-  dims.at(rank - 1) = N;
-  return Shape(std::span<const int64_t>(dims.data(), rank));
 }
 
 Product forward_product(const Tensor& x, const quant::LinearWeight& w, Tensor& y, int64_t index,

@@ -32,9 +32,6 @@ void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w)
 bool computed_together(const Tensor& x,
                        std::span<const std::reference_wrapper<const quant::LinearWeight>> weights);
 
-/// The shape of x with N for the last axis.
-Shape output_shape(const Tensor& x, int64_t N);
-
 /// y = x W^T
 Product forward_product(const Tensor& x, const quant::LinearWeight& w, Tensor& y, int64_t index,
                         RowRange rows);

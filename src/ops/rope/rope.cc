@@ -22,6 +22,7 @@ struct Angles {
 
 Angles angles_of(std::span<const int64_t> positions, const RopeFrequencies& f, int64_t period,
                  ThreadPool& threads) {
+  if (period < 0) throw UsageError(str("rope: period ", period, " is negative"));
   int64_t most = 0;
   for (const int64_t position : positions) {
     if (position < 0) throw UsageError(str("rope: position ", position, " is negative"));
@@ -98,14 +99,10 @@ void check(const Tensor& x_THC, size_t tokens, int64_t head_dim) {
   }
 }
 
-}  // namespace
-
-Tensor rope(Tensor x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
-            int64_t period) {
-  check(x_THC, positions.size(), f.head_dim());
-  if (period < 0) throw UsageError(str("rope: period ", period, " is negative"));
+/// x at `positions`, which have these angles, and on the tape.
+Tensor rotated_to(Tensor&& x_THC, const Angles& angles, std::span<const int64_t> positions,
+                  const RopeFrequencies& f, int64_t period) {
   const bool recorded = autograd::recording({x_THC});
-  const Angles angles = angles_of(positions, f, period, x_THC.device()->threads());
   Tensor y_THC = rotated(std::move(x_THC), angles, recorded);
   if (!recorded) return y_THC;
   return autograd::record(
@@ -114,6 +111,24 @@ Tensor rope(Tensor x_THC, std::span<const int64_t> positions, const RopeFrequenc
           const Tensor& dy_THC, autograd::GradientSink& sink) {
         sink.add(0, rotated_back(dy_THC, angles_of(kept, f, period, dy_THC.device()->threads())));
       });
+}
+
+}  // namespace
+
+Tensor rope(Tensor x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
+            int64_t period) {
+  check(x_THC, positions.size(), f.head_dim());
+  const Angles angles = angles_of(positions, f, period, x_THC.device()->threads());
+  return rotated_to(std::move(x_THC), angles, positions, f, period);
+}
+
+std::pair<Tensor, Tensor> rope(Tensor q_THC, Tensor k_TKC, std::span<const int64_t> positions,
+                               const RopeFrequencies& f, int64_t period) {
+  check(q_THC, positions.size(), f.head_dim());
+  check(k_TKC, positions.size(), f.head_dim());
+  const Angles angles = angles_of(positions, f, period, q_THC.device()->threads());
+  return {rotated_to(std::move(q_THC), angles, positions, f, period),
+          rotated_to(std::move(k_TKC), angles, positions, f, period)};
 }
 
 Tensor rope(Tensor x_THC, std::span<const int64_t> rows, std::shared_ptr<const RopeTable> table) {

@@ -1,10 +1,11 @@
 #pragma once
 
-// Shape letters: T tokens of the packed batch, H heads (of queries or keys), C head size.
+// Shape letters: T tokens of the packed batch, H heads (of queries, or K of keys), C head size.
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "ops/rope/rope_frequencies.h"
 #include "tensor/tensor.h"
@@ -20,6 +21,10 @@ namespace corral::ops {
 /// rotation). Throws ShapeError, NotSupported (not f32), UsageError (positions, period).
 Tensor rope(Tensor x_THC, std::span<const int64_t> positions, const RopeFrequencies& f,
             int64_t period);
+
+/// The same of queries and keys at the same positions.
+std::pair<Tensor, Tensor> rope(Tensor q_THC, Tensor k_TKC, std::span<const int64_t> positions,
+                               const RopeFrequencies& f, int64_t period);
 
 /// The same rotation by the angles of row rows[t] of a table: for positions that are not numbers,
 /// like the patches of an image (rope_table_2d). Throws as above, UsageError for a row that the

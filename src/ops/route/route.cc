@@ -42,8 +42,10 @@ void check_choice(const int32_t* chosen, int64_t token, int64_t experts, int64_t
   }
 }
 
-/// The top_k best of E logits, best first; all kNone when one is NaN.
-void choose_experts(const float* logits, int64_t E, int64_t top_k, int32_t* chosen) {
+/// The top_k best of E logits, best first; all kNone when one is NaN. A kernel: not inlined, so
+/// that a profile tells it from what surrounds it.
+[[gnu::noinline]] void choose_experts(const float* logits, int64_t E, int64_t top_k,
+                                      int32_t* chosen) {
   int64_t found = 0;
   for (int64_t e = 0; e < E; ++e) {
     if (logits[e] != logits[e]) {
