@@ -213,6 +213,9 @@ inline Ints spread(const int32_t* x) {
   const Floats bits = spread(reinterpret_cast<const float*>(x));
   return each<Ints>([&](int i) { return reinterpret_cast<I32>(bits.part[i]); });
 }
+inline Floats sum(const Floats& a, const Floats& b) {
+  return each<Floats>([&](int i) { return a.part[i] + b.part[i]; });
+}
 inline Ints sum(const Ints& a, const Ints& b) {
   return each<Ints>([&](int i) { return a.part[i] + b.part[i]; });
 }

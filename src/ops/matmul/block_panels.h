@@ -23,33 +23,35 @@ class PanelTile {
   PanelTile(const Panel& panel, const BlockRows& a, int64_t quads, int64_t row, int64_t first)
       : panel_(panel), a_(a), row_quads_(quads), at_(row * quads + first) {}
 
-  /// Adds `groups` groups to the chains of rows from `block_row` on.
-  void add(int64_t block_row, int64_t groups) {
-    for (int64_t chain = 0; chain < simd::CORRAL_ISA::min(kQuadGroups, groups); ++chain) {
+  /// Adds `groups` groups to the chains of the rows from `block_row` on, which begin at the first
+  /// panel of K. At the last they are added up, in the place of the first chain.
+  void add(int64_t block_row, int64_t groups, bool first, bool last) {
+    for (int64_t chain = 0; chain < kQuadGroups; ++chain) {
       const int64_t quads = (groups - chain + kQuadGroups - 1) / kQuadGroups;
       Floats sums[kRows][kTileVectors];
-#pragma GCC unroll 8
-      for (size_t i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-        for (size_t v = 0; v < kTileVectors; ++v) {
-          sums[i][v] = load64<Floats>(
-              panel_.row_chains(block_row + static_cast<int64_t>(i), chain) + v * kVectorColumns);
-        }
-      }
+      each_sum([&](size_t i, size_t v) {
+        sums[i][v] = first ? broadcast(0.0f) : load64<Floats>(at(block_row, i, chain, v));
+      });
       for (int64_t q = 0; q < quads; ++q) add_group(sums, chain, q);
-#pragma GCC unroll 8
-      for (size_t i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-        for (size_t v = 0; v < kTileVectors; ++v) {
-          store64(
-              panel_.row_chains(block_row + static_cast<int64_t>(i), chain) + v * kVectorColumns,
-              sums[i][v]);
-        }
-      }
+      each_sum([&](size_t i, size_t v) {
+        if (last && chain > 0) sums[i][v] = sum(load64<Floats>(at(block_row, i, 0, v)), sums[i][v]);
+        store64(at(block_row, i, last ? 0 : chain, v), sums[i][v]);
+      });
     }
   }
 
  private:
+  template <class F>
+  static void each_sum(const F& f) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kTileVectors; ++v) f(i, v);
+    }
+  }
+  float* at(int64_t block_row, size_t i, int64_t chain, size_t v) const {
+    return panel_.row_chains(block_row + static_cast<int64_t>(i), chain) + v * kVectorColumns;
+  }
   // A's quad of row i.
   int64_t quad_of(size_t i, int64_t quad) const {
     return at_ + static_cast<int64_t>(i) * row_quads_ + quad;
@@ -149,8 +151,9 @@ template <class T>
 void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
                     int64_t first, int64_t quads) {
   const int64_t groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p.groups - first * kQuadGroups);
+  const bool last = first + quads == p.quads();
   const auto tile = [&]<size_t kRows>(int64_t at) {
-    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first).add(at, groups);
+    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first).add(at, groups, first == 0, last);
   };
   // Tiles of nearly the same number of rows: one of a single row would wait for its own sums.
   int64_t at = 0;
@@ -165,20 +168,15 @@ inline void store_panel(const Panel& panel, const BlockPiece& p, int64_t row, in
                         int64_t col) {
   const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
   for (int64_t i = 0; i < rows; ++i) {
-    const float* chains = panel.row_chains(i, 0);
+    const float* total = panel.row_chains(i, 0);
     float* c = p.c + (row + i) * p.c_row_stride + col * p.c_col_stride;
-    const auto total = [chains](int64_t j) {
-      const float* chain = chains + j;
-      return ((chain[0] + chain[kPanelColumns]) + chain[2 * kPanelColumns]) +
-             chain[3 * kPanelColumns];
-    };
     if (p.c_col_stride == 1 && columns == kPanelColumns && !p.accumulate) {
-      for (int64_t j = 0; j < kPanelColumns; ++j) c[j] = total(j);
+      std::memcpy(c, total, kPanelColumns * sizeof(float));
       continue;
     }
     for (int64_t j = 0; j < columns; ++j) {
       float& to = c[j * p.c_col_stride];
-      to = p.accumulate ? to + total(j) : total(j);
+      to = p.accumulate ? to + total[j] : total[j];
     }
   }
 }
@@ -191,12 +189,13 @@ void panels(const BlockPiece& p, std::byte* scratch) {
   for (int64_t col = 0; col < p.n; col += kPanelColumns) {
     for (int64_t row = 0; row < p.m; row += kBlockRows) {
       const int64_t rows = simd::CORRAL_ISA::min(kBlockRows, p.m - row);
-      std::memset(panel.chains, 0, static_cast<size_t>(rows * Panel::kChainBytes));
-      for (int64_t first = 0; first < quads; first += kPanelQuads) {
+      int64_t first = 0;
+      do {  // once for sums of nothing, too
         const int64_t some = simd::CORRAL_ISA::min(kPanelQuads, quads - first);
         pack<Format>(panel, p, col, first, some);
         multiply_panel<T>(panel, p, row, rows, first, some);
-      }
+        first += kPanelQuads;
+      } while (first < quads);
       store_panel(panel, p, row, rows, col);
     }
   }
