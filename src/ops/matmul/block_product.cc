@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -204,7 +205,35 @@ void quantize_rows(Device& device, std::vector<Job>& jobs, std::byte* memory) {
   }
 }
 
-/// All threads share all pieces.
+/// The pieces of a thread, which lie side by side: it asks ahead for the next while it multiplies
+/// one. Who has done his own takes from the others.
+struct alignas(64) Share {
+  Share(int64_t first, int64_t behind) : next(first), end(behind) {}
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+
+class Shares {
+ public:
+  Shares(Device& device, int64_t workers, int64_t pieces)
+      : workers_(workers), memory_(device, workers * static_cast<int64_t>(sizeof(Share))) {
+    for (int64_t w = 0; w < workers; ++w) {
+      std::construct_at(at(w), pieces * w / workers, pieces * (w + 1) / workers);
+    }
+  }
+  /// f(share) of every share, beginning with that of `member`.
+  template <class F>
+  void each_from(int64_t member, const F& f) {
+    for (int64_t k = 0; k < workers_; ++k) f(*at((member + k) % workers_));
+  }
+
+ private:
+  Share* at(int64_t w) const { return reinterpret_cast<Share*>(memory_.data()) + w; }
+
+  int64_t workers_;
+  Scratch memory_;
+};
+
 void run(Device& device, const std::vector<Job>& jobs) {
   int64_t work = 0;
   int64_t scratch_bytes = 0;
@@ -217,20 +246,22 @@ void run(Device& device, const std::vector<Job>& jobs) {
       work < kSerialWork ? 1 : std::min<int64_t>(device.threads().size(), pieces);
   std::optional<Scratch> scratch;
   if (scratch_bytes > 0) scratch.emplace(device, workers * scratch_bytes);
-  std::atomic<int64_t> next{0};
-  const auto share = [&](int member) {
+  Shares shares(device, workers, pieces);
+  const auto multiply = [&](int member) {
     if (member >= workers) return;
     std::byte* const own = scratch ? scratch->data() + member * scratch_bytes : nullptr;
-    const Job* job = jobs.data();
-    for (int64_t i = next++; i < pieces; i = next++) {
-      while (i >= job->first + job->pieces()) ++job;
-      job->multiply(i - job->first, own);
-    }
+    shares.each_from(member, [&](Share& share) {
+      const Job* job = jobs.data();
+      for (int64_t i = share.next++; i < share.end; i = share.next++) {
+        while (i >= job->first + job->pieces()) ++job;
+        job->multiply(i - job->first, own);
+      }
+    });
   };
   if (workers == 1) {
-    share(0);
+    multiply(0);
   } else {
-    device.threads().run(share);
+    device.threads().run(multiply);
   }
 }
 
