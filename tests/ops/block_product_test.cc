@@ -198,13 +198,13 @@ TEST_P(BlockProduct, OfAStackIsThatOfEachExpert) {
 TEST_P(BlockProduct, OfNothingIsZeros) {
   const DevicePtr device = test::test_device();
   const LinearWeight none = LinearWeight::out_in(Tensor({5, 0}, GetParam(), device));
+  const LinearWeight w = LinearWeight::out_in(test::random_blocks({5, 256}, GetParam(), 2, device));
   for (const int64_t rows : {3, 20}) {  // read as it lies, and unpacked
-    // Memory that is taken next has other values.
-    Tensor({rows, 5}, DType::kF32, device).mutable_data<float>()[0] = 1;
+    // The memory that is taken next, for sums as well as for y, has other values.
+    linear(test::randn({rows, 256}, 1, device), w, Precision::kF32);
     const Tensor y = linear(test::randn({rows, 0}, 1, device), none, Precision::kF32);
     for (const double value : test::to_double(y)) EXPECT_EQ(value, 0);
   }
-  const LinearWeight w = LinearWeight::out_in(test::random_blocks({5, 256}, GetParam(), 2, device));
   EXPECT_EQ(linear(Tensor({0, 256}, DType::kF32, device), w, Precision::kF32).shape(),
             (Shape{0, 5}));
 }

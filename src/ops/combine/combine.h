@@ -11,9 +11,10 @@ namespace corral::ops {
 ///                               rows[n, :])
 ///
 /// shared_TD  [T, D]  f32; y takes its memory where autograd::reuse_or_new may.
-/// rows_ND    [N, D]  f32, in the order of the routing's rows (ShapeError otherwise).
-/// Returns [T, D]. The sum has a fixed order: the same bits for any number of threads.
-/// Backward saves nothing but the routing: dshared = dy, drows[n] = dy[token of row n].
+/// rows_ND    [N, D]  f32, in the order of the routing's rows.
+/// Throws ShapeError, NotSupported (not f32). Returns [T, D]. The sum has a fixed order: the same
+/// bits for any number of threads. Backward saves nothing but the routing: dshared = dy, drows[n] =
+/// dy[token of row n].
 Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const RoutingPtr& routing);
 
 }  // namespace corral::ops

@@ -93,7 +93,7 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
     const auto load = [&](int64_t u, int64_t step, const auto& words, U32(&block)[kLanes]) {
       for (int i = 0; i < kLanes; ++i) {
         if (in_order) {
-          b.prefetch_behind(col + kLanes, u * kLanes + i * step);
+          b.prefetch(col + kLanes, u * kLanes + i * step);  // wherever that is
         } else {
           b.prefetch(col + i + ahead_rows, u + ahead_units);
         }

@@ -260,12 +260,6 @@ class UnitReader {
         2);
   }
 
-  /// The same of what lies `units` units behind the start of a row, wherever that is.
-  void prefetch_behind(int64_t row, int64_t units) const {
-    const Stored* at = data_ + row * row_stride_ + units * Math::kPerUnit;
-    __builtin_prefetch(at, 0, 2);
-  }
-
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
   Lines memory(int64_t row, int64_t rows, int64_t unit, int64_t units) const {
     constexpr int64_t width = sizeof(Stored);
