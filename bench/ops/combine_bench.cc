@@ -10,10 +10,8 @@ namespace {
 // Tokens x hidden size x experts: a training step of the mini model, a prefill chunk of Scout.
 void combine_step(benchmark::State& state) {
   const DevicePtr device = test::test_device();
-  const auto routing = std::make_shared<const Routing>(
-      route_top_k(test::randn({state.range(0), state.range(2)}, 2, device), 1));
-  const Tensor rows =
-      autograd::parameter(test::randn({routing->rows(), state.range(1)}, 1, device));
+  const Routing routing = route_top_k(test::randn({state.range(0), state.range(2)}, 2, device), 1);
+  const Tensor rows = autograd::parameter(test::randn({routing.rows(), state.range(1)}, 1, device));
   const Tensor shared =
       autograd::parameter(test::randn({state.range(0), state.range(1)}, 3, device));
   const Tensor dy = test::randn({state.range(0), state.range(1)}, 4, device);

@@ -1,6 +1,5 @@
 #include <benchmark/benchmark.h>
 
-#include "autograd/tape.h"
 #include "ops/route/route.h"
 #include "support/tensors.h"
 
@@ -18,18 +17,6 @@ void route(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(route)->Apply(shapes);
-
-void expert_scores_step(benchmark::State& state) {
-  const Tensor logits = autograd::parameter(test::randn({state.range(0), state.range(1)}, 1));
-  const auto routing = std::make_shared<const Routing>(route_top_k(logits, state.range(2)));
-  const Tensor dy = test::randn({routing->rows()}, 2, logits.device());
-  for (auto _ : state) {
-    autograd::backward(expert_scores(logits, routing), dy);
-    autograd::clear_gradient(logits);
-  }
-  state.SetItemsProcessed(state.iterations() * state.range(0));
-}
-BENCHMARK(expert_scores_step)->Apply(shapes);
 
 }  // namespace
 }  // namespace corral::ops

@@ -24,16 +24,16 @@ class Combine : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Combine, MatchesReferenceAndFiniteDifferences) {
   const Case p = GetParam();
-  const auto routing = std::make_shared<const Routing>(route_top_k(randn({p.T, p.E}, 5), p.top_k));
+  const Routing routing = route_top_k(randn({p.T, p.E}, 5), p.top_k);
   const test::OpCase c{.name = "combine",
-                       .inputs = {randn({p.T, p.D}, 2), randn({routing->rows(), p.D}, 1)},
+                       .inputs = {randn({p.T, p.D}, 2), randn({routing.rows(), p.D}, 1)},
                        .op = [routing](auto& in) { return combine(in[0], in[1], routing); },
                        .reference =
                            [routing, p](auto& in) {
                              std::vector<double> y(in[0].begin(), in[0].end());
-                             for (size_t n = 0; n < routing->token_N.size(); ++n) {
+                             for (size_t n = 0; n < routing.token_N.size(); ++n) {
                                for (size_t d = 0; d < static_cast<size_t>(p.D); ++d) {
-                                 y[static_cast<size_t>(routing->token_N[n] * p.D) + d] +=
+                                 y[static_cast<size_t>(routing.token_N[n] * p.D) + d] +=
                                      in[1][n * static_cast<size_t>(p.D) + d];
                                }
                              }
@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Combine,
 
 // The order of a token's sum is that of its experts, best first; experts' places in memory are not.
 TEST(Combine, SumsATokensRowsInTheOrderOfItsExperts) {
-  const auto routing = std::make_shared<const Routing>(make_routing({2, 0, 1}, 1, 3, 3));
+  const Routing routing = make_routing({2, 0, 1}, 1, 3, 3);
   // By rows: expert 0, 1, 2. In the order 2, 0, 1: (1e8 + -1e8) + 1 = 1; in row order it is 0.
   const std::vector<float> rows = {-1e8f, 1, 1e8f};
   const DevicePtr device = test::test_device();
@@ -60,7 +60,7 @@ TEST(Combine, SumsATokensRowsInTheOrderOfItsExperts) {
 
 // (1 + 1e8) - 1e8 would be 0.
 TEST(Combine, AddsTheSharedExpertToTheirSum) {
-  const auto routing = std::make_shared<const Routing>(make_routing({0, 1}, 1, 2, 2));
+  const Routing routing = make_routing({0, 1}, 1, 2, 2);
   const DevicePtr device = test::test_device();
   const Tensor shared = Tensor::from(std::vector<float>{1}, {1, 1}, device);
   const Tensor y =
@@ -69,7 +69,7 @@ TEST(Combine, AddsTheSharedExpertToTheirSum) {
 }
 
 TEST(CombineErrors, NameTheShapeTheyNeed) {
-  const auto routing = std::make_shared<const Routing>(make_routing({0, 1, 1}, 3, 2, 1));
+  const Routing routing = make_routing({0, 1, 1}, 3, 2, 1);
   try {
     combine(randn({3, 4}, 1), randn({2, 4}, 1), routing);
     FAIL();

@@ -116,25 +116,6 @@ void expect_shape_error(const Tensor& x, const std::vector<int64_t>& offsets, co
   }
 }
 
-TEST(GroupedLinearOfSeveralWeights, HasTheBitsOfEach) {
-  const std::vector<int64_t> offsets = {0, 2, 2, 13, 14};
-  const Tensor x = randn({14, 256}, 1);
-  const auto stack = [](DType dtype, uint64_t seed) {
-    return LinearWeight::out_in(is_block(dtype) ? test::random_blocks({4, 24, 256}, dtype, seed)
-                                                : test::to_dtype(randn({4, 24, 256}, seed), dtype));
-  };
-  for (const auto& [first, second] : {std::pair{DType::kQ4_0, DType::kQ4_0},
-                                      {DType::kQ4_K, DType::kQ6_K},
-                                      {DType::kF32, DType::kF32},
-                                      {DType::kQ8_0, DType::kBF16}}) {
-    const LinearWeight gate = stack(first, 2);
-    const LinearWeight up = stack(second, 3);
-    const auto [g, u] = ops::grouped_linear(x, {gate, up}, offsets, Precision::kF32);
-    EXPECT_TRUE(test::same_bits(g, ops::grouped_linear(x, gate, offsets, Precision::kF32)));
-    EXPECT_TRUE(test::same_bits(u, ops::grouped_linear(x, up, offsets, Precision::kF32)));
-  }
-}
-
 TEST(GroupedLinearErrors, NameWhatTheyGot) {
   const Tensor x = randn({4, 8}, 1);
   expect_shape_error(x, {0, 4}, "grouped_linear: 2 offsets, 2 experts need 3");

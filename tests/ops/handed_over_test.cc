@@ -41,8 +41,7 @@ std::vector<HandedOver> ops_under_test() {
       {"add", [](Tensor x, const Tensor& other) { return add(std::move(x), other); }, kShape},
       {"combine",
        [](Tensor x, const Tensor& other) {
-         const auto routing =
-             std::make_shared<const Routing>(make_routing({0, 1, 0, 0, 1, 1}, 6, 2, 1));
+         const Routing routing = make_routing({0, 1, 0, 0, 1, 1}, 6, 2, 1);
          return combine(std::move(x).view({6, 22}), other, routing).view(kShape);
        },
        {6, 22}},

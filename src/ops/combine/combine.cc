@@ -48,8 +48,8 @@ Tensor rows_gradient(const Tensor& dy_TD, const Routing& routing, int64_t D) {
 
 }  // namespace
 
-Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const RoutingPtr& routing) {
-  check(shared_TD, rows_ND, *routing);
+Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const Routing& routing) {
+  check(shared_TD, rows_ND, routing);
   const int64_t D = rows_ND.dim(1);
   const bool recorded = autograd::recording({shared_TD, rows_ND});
   const float* shared = shared_TD.data<float>();
@@ -58,14 +58,14 @@ Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const RoutingPtr& routin
   const CombineKernel& kernel = kernel_of(y_TD);
   float* y = y_TD.mutable_data<float>();
   y_TD.device()->threads().parallel_for(
-      routing->tokens, grain_tokens(*routing, D), [&](int64_t begin, int64_t end) {
-        kernel.forward(shared, rows, routing->row_of_TK.data(), routing->top_k, D, y, begin, end);
+      routing.tokens, grain_tokens(routing, D), [&](int64_t begin, int64_t end) {
+        kernel.forward(shared, rows, routing.row_of_TK.data(), routing.top_k, D, y, begin, end);
       });
 
   if (!recorded) return y_TD;
   auto backward = [routing, D](const Tensor& dy_TD, autograd::GradientSink& sink) {
     sink.add(0, dy_TD);
-    if (sink.needs(1)) sink.add(1, rows_gradient(dy_TD, *routing, D));
+    if (sink.needs(1)) sink.add(1, rows_gradient(dy_TD, routing, D));
   };
   return autograd::record("combine", {shared_TD, rows_ND}, y_TD, std::move(backward));
 }

@@ -15,6 +15,6 @@ namespace corral::ops {
 /// Throws ShapeError, NotSupported (not f32). Returns [T, D]. The sum has a fixed order: the same
 /// bits for any number of threads. Backward saves nothing but the routing: dshared = dy, drows[n] =
 /// dy[token of row n].
-Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const RoutingPtr& routing);
+Tensor combine(Tensor shared_TD, const Tensor& rows_ND, const Routing& routing);
 
 }  // namespace corral::ops

@@ -98,7 +98,9 @@ class Walk {
     Device& device = *hidden_TD_.device();
     const RowRange all = {0, count};
     copy_rows(first, count, hidden_TD_, x_RD_, true);
-    matmul(device, {{forward_product(x_RD_, readout_VD_, logits_RV_, 0, all)}}, precision_);
+    matmul(device,
+           {{forward_product(x_RD_, readout_VD_, logits_RV_.mutable_data<float>(), 0, all)}},
+           precision_);
     row_losses(first, count);
     if (dhidden_TD.defined()) {
       matmul(device, {{input_gradient_product(kName, logits_RV_, readout_VD_, dx_RD_, 0, all)}},

@@ -14,18 +14,28 @@ const DispatchKernel& kernel_of(const Tensor& x) {
   return simd::choose(x.device()->isa(), portable::kDispatch, avx2::kDispatch, avx512::kDispatch);
 }
 
-void check(const Tensor& x_TD, const Tensor& scores_N, const Routing& routing) {
+void check(const Tensor& x_TD, const Tensor& logits_TE, const Routing& routing) {
   if (x_TD.rank() != 2 || x_TD.dim(0) != routing.tokens) {
     throw ShapeError(str("dispatch: x is ", x_TD.shape(), ", needs [", routing.tokens, ", D]"));
   }
-  if (scores_N.shape() != Shape{routing.rows()}) {
-    throw ShapeError(
-        str("dispatch: scores are ", scores_N.shape(), ", needs [", routing.rows(), "]"));
+  const Shape needs{routing.tokens, routing.experts};
+  if (logits_TE.shape() != needs) {
+    throw ShapeError(str("dispatch: logits are ", logits_TE.shape(), ", needs ", needs));
   }
-  if (x_TD.dtype() != DType::kF32 || scores_N.dtype() != DType::kF32) {
+  if (x_TD.dtype() != DType::kF32 || logits_TE.dtype() != DType::kF32) {
     throw NotSupported(
-        str("dispatch: x is ", x_TD.dtype(), ", scores are ", scores_N.dtype(), ", needs f32"));
+        str("dispatch: x is ", x_TD.dtype(), ", logits are ", logits_TE.dtype(), ", needs f32"));
   }
+}
+
+DispatchArgs args_of(const Tensor& x_TD, const Tensor& logits_TE, const Routing& routing) {
+  return {.x = x_TD.data<float>(),
+          .logits = logits_TE.data<float>(),
+          .expert_TK = routing.expert_TK.data(),
+          .row_of_TK = routing.row_of_TK.data(),
+          .E = routing.experts,
+          .K = routing.top_k,
+          .D = x_TD.dim(1)};
 }
 
 int64_t grain_tokens(const DispatchArgs& args) {
@@ -34,35 +44,33 @@ int64_t grain_tokens(const DispatchArgs& args) {
 
 }  // namespace
 
-Tensor dispatch(const Tensor& x_TD, const Tensor& scores_N, const RoutingPtr& routing) {
-  check(x_TD, scores_N, *routing);
-  const int64_t T = routing->tokens;
-  const DispatchArgs args = {x_TD.data<float>(), scores_N.data<float>(), routing->row_of_TK.data(),
-                             routing->top_k, x_TD.dim(1)};
-  Tensor rows_ND({routing->rows(), args.D}, DType::kF32, x_TD.device());
+Tensor dispatch(const Tensor& x_TD, const Tensor& logits_TE, const Routing& routing) {
+  check(x_TD, logits_TE, routing);
+  const DispatchArgs args = args_of(x_TD, logits_TE, routing);
+  Tensor rows_ND({routing.rows(), args.D}, DType::kF32, x_TD.device());
   const DispatchKernel& kernel = kernel_of(x_TD);
   float* rows = rows_ND.mutable_data<float>();
-  x_TD.device()->threads().parallel_for(T, grain_tokens(args), [&](int64_t begin, int64_t end) {
-    kernel.forward(args, rows, begin, end);
-  });
+  x_TD.device()->threads().parallel_for(
+      routing.tokens, grain_tokens(args),
+      [&](int64_t begin, int64_t end) { kernel.forward(args, rows, begin, end); });
 
-  if (!autograd::recording({x_TD, scores_N})) return rows_ND;
-  // args points into the tensors and the routing that the closure keeps.
-  auto backward = [x = x_TD.detach(), scores = scores_N.detach(), routing, args](
+  if (!autograd::recording({x_TD, logits_TE})) return rows_ND;
+  auto backward = [x = x_TD.detach(), logits = logits_TE.detach(), routing](
                       const Tensor& drows_ND, autograd::GradientSink& sink) {
     Tensor dx_TD = sink.needs(0) ? empty_like(x) : Tensor();
-    Tensor dscores_N = sink.needs(1) ? empty_like(scores) : Tensor();
+    Tensor dlogits_TE = sink.needs(1) ? sink.into(1, logits.shape(), x.device()) : Tensor();
     float* dx = dx_TD.defined() ? dx_TD.mutable_data<float>() : nullptr;
-    float* ds = dscores_N.defined() ? dscores_N.mutable_data<float>() : nullptr;
+    float* dlogits = dlogits_TE.defined() ? dlogits_TE.mutable_data<float>() : nullptr;
     const float* drows = drows_ND.data<float>();
+    const DispatchArgs saved = args_of(x, logits, routing);
     const DispatchKernel& kernels = kernel_of(x);
-    x.device()->threads().parallel_for(
-        routing->tokens, grain_tokens(args),
-        [&](int64_t begin, int64_t end) { kernels.backward(args, drows, dx, ds, begin, end); });
+    x.device()->threads().parallel_for(routing.tokens, grain_tokens(saved),
+                                       [&](int64_t begin, int64_t end) {
+                                         kernels.backward(saved, drows, dx, dlogits, begin, end);
+                                       });
     if (dx_TD.defined()) sink.add(0, dx_TD);
-    if (dscores_N.defined()) sink.add(1, dscores_N);
   };
-  return autograd::record("dispatch", {x_TD, scores_N}, rows_ND, std::move(backward));
+  return autograd::record("dispatch", {x_TD, logits_TE}, rows_ND, std::move(backward));
 }
 
 }  // namespace corral::ops

@@ -32,21 +32,25 @@ float dot(const float* a, const float* b, int64_t D) {
   return sum;
 }
 
+float score(float logit) { return v::sigmoid(v::set1(logit))[0]; }
+
 void forward(const DispatchArgs& args, float* rows, int64_t begin, int64_t end) {
   for (int64_t i = begin * args.K; i < end * args.K; ++i) {
-    const int64_t n = args.row_of_token[i];
-    scale_row(args.scores[n], args.x + i / args.K * args.D, rows + n * args.D, args.D, false);
+    const int64_t t = i / args.K;
+    const float s = score(args.logits[t * args.E + args.expert_TK[i]]);
+    scale_row(s, args.x + t * args.D, rows + args.row_of_TK[i] * args.D, args.D, false);
   }
 }
 
-void backward(const DispatchArgs& args, const float* drows, float* dx, float* ds, int64_t begin,
-              int64_t end) {
+void backward(const DispatchArgs& args, const float* drows, float* dx, float* dlogits,
+              int64_t begin, int64_t end) {
   for (int64_t i = begin * args.K; i < end * args.K; ++i) {
     const int64_t t = i / args.K;
-    const int64_t n = args.row_of_token[i];
-    const float* g = drows + n * args.D;
-    if (dx != nullptr) scale_row(args.scores[n], g, dx + t * args.D, args.D, i % args.K != 0);
-    if (ds != nullptr) ds[n] = dot(g, args.x + t * args.D, args.D);
+    const int64_t logit = t * args.E + args.expert_TK[i];
+    const float s = score(args.logits[logit]);
+    const float* g = drows + args.row_of_TK[i] * args.D;
+    if (dx != nullptr) scale_row(s, g, dx + t * args.D, args.D, i % args.K != 0);
+    if (dlogits != nullptr) dlogits[logit] += s * (1.0f - s) * dot(g, args.x + t * args.D, args.D);
   }
 }
 

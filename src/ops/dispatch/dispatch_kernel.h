@@ -10,9 +10,11 @@ namespace corral::ops {
 
 /// The arrays that both directions share.
 struct DispatchArgs {
-  const float* x;               // [T, D]
-  const float* scores;          // [N]
-  const int32_t* row_of_token;  // [T, K]
+  const float* x;            // [T, D]
+  const float* logits;       // [T, E]
+  const int32_t* expert_TK;  // [T, K]
+  const int32_t* row_of_TK;  // [T, K]
+  int64_t E;
   int64_t K;
   int64_t D;
 };
@@ -20,8 +22,8 @@ struct DispatchArgs {
 struct DispatchKernel {
   /// Writes the rows of the tokens [begin, end).
   void (*forward)(const DispatchArgs& args, float* rows, int64_t begin, int64_t end);
-  /// dx and ds of the tokens [begin, end); either may be null.
-  void (*backward)(const DispatchArgs& args, const float* drows, float* dx, float* ds,
+  /// Writes dx and adds to dlogits, of the tokens [begin, end); either may be null.
+  void (*backward)(const DispatchArgs& args, const float* drows, float* dx, float* dlogits,
                    int64_t begin, int64_t end);
 };
 

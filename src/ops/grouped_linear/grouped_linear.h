@@ -25,20 +25,4 @@ namespace corral::ops {
 Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
                       std::span<const int64_t> offsets, quant::Precision precision);
 
-/// grouped_linear() of each weight, into outputs of the same number.
-void grouped_linear_each(const Tensor& x_NK, LinearWeights weights,
-                         std::span<const int64_t> offsets, quant::Precision precision,
-                         std::span<Tensor> outputs);
-
-/// grouped_linear() of each weight, as linear() of several weights.
-template <size_t kCount>
-std::array<Tensor, kCount> grouped_linear(
-    const Tensor& x_NK,
-    const std::reference_wrapper<const quant::LinearWeight> (&weights)[kCount],  // NOLINT
-    std::span<const int64_t> offsets, quant::Precision precision) {
-  std::array<Tensor, kCount> outputs;
-  grouped_linear_each(x_NK, weights, offsets, precision, outputs);
-  return outputs;
-}
-
 }  // namespace corral::ops

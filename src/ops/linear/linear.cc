@@ -25,7 +25,8 @@ Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision
     const CodedRows all = {0, {0, rows_of(x_TK)}};
     coded_products(x_TK, w, y_TN, {&all, 1}, precision);
   } else {
-    matmul(*x_TK.device(), forward_product(x_TK, w, y_TN, 0, {0, rows_of(x_TK)}), precision);
+    matmul(*x_TK.device(),
+           forward_product(x_TK, w, y_TN.mutable_data<float>(), 0, {0, rows_of(x_TK)}), precision);
   }
 
   if (!autograd::recording({x_TK, w.data})) return y_TN;
@@ -59,7 +60,8 @@ void linear_each(const Tensor& x_TK, LinearWeights weights, quant::Precision pre
     const quant::LinearWeight& w = weights[i];
     check_one(x_TK, w);
     outputs[i] = Tensor(x_TK.shape().with_last(w.out_features), DType::kF32, x_TK.device());
-    products.append([&] { return forward_product(x_TK, w, outputs[i], 0, {0, rows_of(x_TK)}); });
+    float* y = outputs[i].mutable_data<float>();
+    products.append([&] { return forward_product(x_TK, w, y, 0, {0, rows_of(x_TK)}); });
   }
   matmul(*x_TK.device(), products, precision);
 }

@@ -96,6 +96,21 @@ void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w)
   }
 }
 
+void check_grouped(const char* op, const Tensor& x, const quant::LinearWeight& w,
+                   std::span<const int64_t> offsets) {
+  check_linear(op, x, w);
+  if (x.rank() != 2) throw ShapeError(str(op, ": x is ", x.shape(), ", needs [N, K]"));
+  if (std::ssize(offsets) != w.count + 1) {
+    throw ShapeError(
+        str(op, ": ", offsets.size(), " offsets, ", w.count, " experts need ", w.count + 1));
+  }
+  const int64_t N = x.dim(0);
+  if (offsets.front() != 0 || offsets.back() != N ||
+      !std::is_sorted(offsets.begin(), offsets.end())) {
+    throw ShapeError(str(op, ": offsets must ascend from 0 to ", N));
+  }
+}
+
 bool computed_together(const Tensor& x,
                        std::span<const std::reference_wrapper<const quant::LinearWeight>> weights) {
   return std::all_of(weights.begin(), weights.end(), [&](const quant::LinearWeight& w) {
@@ -104,12 +119,12 @@ bool computed_together(const Tensor& x,
   });
 }
 
-Product forward_product(const Tensor& x, const quant::LinearWeight& w, Tensor& y, int64_t index,
+Product forward_product(const Tensor& x, const quant::LinearWeight& w, float* y, int64_t index,
                         RowRange rows) {
   const int64_t N = w.out_features;
   return {.a_MK = rows_view(x, rows),
           .b_NK = weight_view(w, index),
-          .c_MN = {y.mutable_data<float>() + rows.begin * N, rows.end - rows.begin, N, N, 1},
+          .c_MN = {y + rows.begin * N, rows.end - rows.begin, N, N, 1},
           .accumulate = false};
 }
 

@@ -1,22 +1,16 @@
 #include "ops/route/route.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <utility>
 
-#include "autograd/tape.h"
+#include "base/error.h"
 
 namespace corral::ops {
 namespace {
 
 constexpr int64_t kGrain = 1 << 12;  // logits
 constexpr int32_t kNone = -1;        // the logits of this token have no order
-
-float sigmoid(float x) {
-  const float e = std::exp(-std::abs(x));
-  return (x < 0 ? e : 1.0f) / (1.0f + e);
-}
 
 void check_sizes(size_t entries, int64_t tokens, int64_t experts, int64_t top_k) {
   if (top_k < 1 || top_k > experts) {
@@ -119,38 +113,6 @@ Routing route_top_k(const Tensor& logits_TE, int64_t top_k) {
     }
   }
   return make_routing(std::move(expert_TK), T, E, top_k);
-}
-
-Tensor expert_scores(const Tensor& logits_TE, const RoutingPtr& routing) {
-  const Shape needs{routing->tokens, routing->experts};
-  if (logits_TE.shape() != needs) {
-    throw ShapeError(str("expert_scores: logits are ", logits_TE.shape(), ", needs ", needs));
-  }
-  Tensor scores_N({routing->rows()}, DType::kF32, logits_TE.device());
-  const float* logits = logits_TE.data<float>();
-  float* scores = scores_N.mutable_data<float>();
-  const int64_t E = routing->experts;
-  const int64_t K = routing->top_k;
-  const int32_t* expert = routing->expert_TK.data();
-  const int32_t* row = routing->row_of_TK.data();
-  logits_TE.device()->threads().parallel_for(
-      routing->rows(), kGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          scores[row[i]] = sigmoid(logits[i / K * E + expert[i]]);
-      });
-
-  if (!autograd::recording({logits_TE})) return scores_N;
-  auto backward = [routing, scores_N, E, K](const Tensor& dscores_N, autograd::GradientSink& sink) {
-    Tensor dlogits_TE = sink.into(0, {routing->tokens, E}, dscores_N.device());
-    float* to = dlogits_TE.mutable_data<float>();
-    const float* s = scores_N.data<float>();
-    const float* ds = dscores_N.data<float>();
-    for (int64_t i = 0; i < routing->rows(); ++i) {
-      const int32_t n = routing->row_of_TK[static_cast<size_t>(i)];
-      to[i / K * E + routing->expert_TK[static_cast<size_t>(i)]] += s[n] * (1.0f - s[n]) * ds[n];
-    }
-  };
-  return autograd::record("expert_scores", {logits_TE}, scores_N, std::move(backward));
 }
 
 }  // namespace corral::ops

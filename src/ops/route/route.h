@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "base/small_vector.h"
 #include "tensor/tensor.h"
@@ -30,9 +29,6 @@ struct Routing {
   }
 };
 
-/// The closures of the tape keep the routing.
-using RoutingPtr = std::shared_ptr<const Routing>;
-
 /// Sorts the rows for experts that were chosen before (replay, tests, a router of another kind).
 /// Throws ShapeError if expert_TK has not tokens * top_k entries or top_k is not in [1, experts],
 /// Error if an expert does not exist or a token has one twice; both name the token.
@@ -43,14 +39,7 @@ Routing make_routing(RowNumbers expert_TK, int64_t tokens, int64_t experts, int6
 ///
 /// logits_TE  [T, E]  f32.
 /// Throws as make_routing, and Error naming the first token with a NaN logit. Not differentiable:
-/// the gradient goes through expert_scores.
+/// the gradient goes through the scores of dispatch().
 Routing route_top_k(const Tensor& logits_TE, int64_t top_k);
-
-/// The weights of the chosen experts: scores_N[n] = sigmoid(logits[token of row n, expert of row
-/// n]). Sigmoid, not softmax: experts do not compete, and only a chosen expert's logit gets a
-/// gradient, dl = s (1 - s) ds.
-///
-/// logits_TE  [T, E]  f32, T and E those of the routing (ShapeError). Backward saves scores_N.
-Tensor expert_scores(const Tensor& logits_TE, const RoutingPtr& routing);
 
 }  // namespace corral::ops

@@ -10,6 +10,17 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 13;
 
+const SiluMulKernel& kernel_of(const Device& device) {
+  return simd::choose(device.isa(), portable::kSiluMul, avx2::kSiluMul, avx512::kSiluMul);
+}
+
+void forward(Device& device, const float* gate, const float* up, float* y, int64_t n) {
+  const SiluMulKernel& kernel = kernel_of(device);
+  device.threads().parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+    kernel.forward(gate + begin, up + begin, y + begin, end - begin);
+  });
+}
+
 }  // namespace
 
 Tensor silu_mul(Tensor gate, const Tensor& up) {
@@ -24,17 +35,12 @@ Tensor silu_mul(Tensor gate, const Tensor& up) {
   const auto* g = gate.data<float>();
   const auto* u = up.data<float>();
   Tensor y = autograd::reuse_or_new(std::move(gate), recorded);
-  Device& device = *y.device();
-  const SiluMulKernel& kernel =
-      simd::choose(device.isa(), portable::kSiluMul, avx2::kSiluMul, avx512::kSiluMul);
-  auto* to = y.mutable_data<float>();
-  device.threads().parallel_for(y.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    kernel.forward(g + begin, u + begin, to + begin, end - begin);
-  });
+  forward(*y.device(), g, u, y.mutable_data<float>(), y.numel());
 
   if (!recorded) return y;
-  auto backward = [gate = gate.detach(), up = up.detach(), &kernel](const Tensor& dy,
-                                                                    autograd::GradientSink& sink) {
+  auto backward = [gate = gate.detach(), up = up.detach()](const Tensor& dy,
+                                                           autograd::GradientSink& sink) {
+    const SiluMulKernel& kernel = kernel_of(*gate.device());
     Tensor dgate = sink.needs(0) ? empty_like(gate) : Tensor();
     Tensor dup = sink.needs(1) ? empty_like(up) : Tensor();
     float* to_gate = dgate.defined() ? dgate.mutable_data<float>() : nullptr;
@@ -51,6 +57,10 @@ Tensor silu_mul(Tensor gate, const Tensor& up) {
     if (dup.defined()) sink.add(1, dup);
   };
   return autograd::record("silu_mul", {gate, up}, y, std::move(backward));
+}
+
+void silu_mul_in_place(Device& device, float* gate, const float* up, int64_t n) {
+  forward(device, gate, up, gate, n);
 }
 
 }  // namespace corral::ops

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "tensor/tensor.h"
 
 namespace corral::ops {
@@ -15,5 +17,8 @@ namespace corral::ops {
 ///     dgate = dy * up * s * (1 + gate * (1 - s)),  dup = dy * gate * s,  s = sigmoid(gate).
 /// Source: Shazeer 2020, arXiv:2002.05202, eq. 5.
 Tensor silu_mul(Tensor gate, const Tensor& up);
+
+/// gate[i] = silu(gate[i]) * up[i] for i < n, without a tape.
+void silu_mul_in_place(Device& device, float* gate, const float* up, int64_t n);
 
 }  // namespace corral::ops

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "quant/linear_weight.h"
+#include "tensor/tensor.h"
+
+namespace corral::ops {
+
+/// The hidden values of a SwiGLU MLP:
+///
+///     h = silu(x W_gate^T) * (x W_up^T)
+///
+/// the values and gradients of linear() and silu_mul(). Without a tape both products are one call
+/// for all threads and the second has no tensor of its own.
+///
+/// x_TK      [T, K]  f32.
+/// gate, up  one matrix each of F outputs and K inputs, of any weight type and layout.
+/// Returns [T, F], f32. Throws as linear(), and ShapeError when gate and up differ in size.
+/// Source: Shazeer 2020, arXiv:2002.05202, eq. 6.
+Tensor swiglu(const Tensor& x_TK, const quant::LinearWeight& gate, const quant::LinearWeight& up,
+              quant::Precision precision);
+
+/// The same for rows sorted by expert, each with matrices of its own: grouped_linear.h says what
+/// the offsets are, [E + 1], and what is thrown.
+Tensor grouped_swiglu(const Tensor& x_NK, const quant::LinearWeight& gate,
+                      const quant::LinearWeight& up, std::span<const int64_t> offsets,
+                      quant::Precision precision);
+
+}  // namespace corral::ops
