@@ -4,7 +4,7 @@
 // know about a kind of block: codes() of a row and scales() of four rows. The layouts are explained
 // in quant/. For *_isa.cc files.
 
-#include "ops/matmul/block_quad.h"
+#include "ops/matmul/block_scales.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -115,16 +115,17 @@ inline Codes group_pairs(const Block& block, int at) {
 }
 
 /// The 6-bit scales and minima of Q4_K and Q5_K.
-inline Scales<1> six_bit_scales(RowsAt rows, int quad) {
-  const RowWords w(rows, 0);
-  U32x4 scales = w.word[1] & 0x3F3F3F3Fu;
-  U32x4 minima = w.word[2] & 0x3F3F3F3Fu;
+template <class Rows>
+inline auto six_bit_scales(const Rows& rows, int quad) {
+  const auto w = rows.four_words(0);
+  auto scales = w.word[1] & 0x3F3F3F3Fu;
+  auto minima = w.word[2] & 0x3F3F3F3Fu;
   if (quad != 0) {
     scales = (w.word[3] & 0x0F0F0F0Fu) | ((w.word[1] >> 2) & 0x30303030u);
     minima = ((w.word[3] >> 4) & 0x0F0F0F0Fu) | ((w.word[2] >> 2) & 0x30303030u);
   }
-  return {{product(floats_of_bytes<U8x16>(scales), halves_of_words<false>(w.word[0]))},
-          {product(floats_of_bytes<U8x16>(minima), halves_of_words<true>(w.word[0]))}};
+  return one_scale(product(floats_of_bytes(scales), halves_of_words<false>(w.word[0])),
+                   product(floats_of_bytes(minima), halves_of_words<true>(w.word[0])));
 }
 
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
@@ -132,7 +133,10 @@ struct Q4_K : FormatOf<144, 2, 0, false, true> {
   static Codes codes(const Block& block, int quad) {
     return group_pairs(block, 16 + 64 * quad);
   }
-  static Scales<1> scales(RowsAt rows, int quad) { return six_bit_scales(rows, quad); }
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
+    return six_bit_scales(rows, quad);
+  }
 };
 
 struct Q5_K : FormatOf<176, 2, 0, false, true> {
@@ -146,7 +150,10 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
     };
     return {merged(low.first, fifth(16)), merged(low.last, fifth(32))};
   }
-  static Scales<1> scales(RowsAt rows, int quad) { return six_bit_scales(rows, quad); }
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
+    return six_bit_scales(rows, quad);
+  }
 };
 
 struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
@@ -162,10 +169,11 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
         merged(Block::template shifted<0, 0, -4, -4>(block.template lanes<1, 3, 1, 3>(low), 0x0F),
                high(16))};
   }
-  static Scales<2> scales(RowsAt rows, int quad) {
-    const RowWords w(rows, 192);
-    const Floats d = halves_of_words<true>(words_of_rows(rows, 206));
-    return sixteen_scales(w.word[2 * quad], w.word[2 * quad + 1], d);
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
+    const auto w = rows.four_words(192);
+    return sixteen_scales(w.word[2 * quad], w.word[2 * quad + 1],
+                          halves_of_words<true>(rows.word(206)));
   }
 };
 
@@ -187,16 +195,15 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
     };
     return {merged(low.first, third(0)), merged(low.last, third(16))};
   }
-  static Scales<2> scales(RowsAt rows, int quad) {
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
     // Four low bits of a scale in the halves of 8 bytes, two high ones in the quarters of 4 more.
-    const auto low = [&](int at) { return (words_of_rows(rows, at) >> (4 * quad)) & 0x0F0F0F0Fu; };
-    const U32x4 high = words_of_rows(rows, 104) >> (4 * quad);
-    const auto centered = [](U32x4 bytes) {
-      return reinterpret_cast<U32x4>(reinterpret_cast<U8x16>(bytes) - 32);
-    };
-    return sixteen_scales(centered(low(96) | (high & 0x03030303u) << 4),
-                          centered(low(100) | ((high >> 2) & 0x03030303u) << 4),
-                          halves_of_words<true>(words_of_rows(rows, 106)));
+    const auto w = rows.four_words(92);
+    const auto low = [&](int i) { return (w.word[i] >> (4 * quad)) & 0x0F0F0F0Fu; };
+    const auto high = w.word[3] >> (4 * quad);
+    return sixteen_scales(less(low(1) | (high & 0x03030303u) << 4, 32),
+                          less(low(2) | ((high >> 2) & 0x03030303u) << 4, 32),
+                          halves_of_words<true>(rows.word(106)));
   }
 };
 
@@ -205,15 +212,15 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
   static Codes codes(const Block& block, int quad) {
     return two_bits(block, 16 + 32 * quad);
   }
-  static Scales<2> scales(RowsAt rows, int quad) {
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
     constexpr uint32_t kLow = 0x0F0F0F0Fu;
-    const RowWords w(rows, 0);
-    const U32x4 a = w.word[2 * quad];
-    const U32x4 b = w.word[2 * quad + 1];
-    const U32x4 d = words_of_rows(rows, 80);
-    Scales<2> scales = sixteen_scales(a & kLow, b & kLow, halves_of_words<false>(d));
-    const Scales<2> minima =
-        sixteen_scales((a >> 4) & kLow, (b >> 4) & kLow, halves_of_words<true>(d));
+    const auto w = rows.four_words(0);
+    const auto a = w.word[2 * quad];
+    const auto b = w.word[2 * quad + 1];
+    const auto d = rows.word(80);
+    auto scales = sixteen_scales(a & kLow, b & kLow, halves_of_words<false>(d));
+    const auto minima = sixteen_scales((a >> 4) & kLow, (b >> 4) & kLow, halves_of_words<true>(d));
     for (int half = 0; half < 2; ++half) scales.minimum[half] = minima.scale[half];
     return scales;
   }
@@ -226,17 +233,18 @@ struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
     return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
             wide(looked_up(kIq4Bytes, high_nibbles(both)))};
   }
-  static Scales<1> scales(RowsAt rows, int quad) {
+  template <class Rows>
+  static auto scales(const Rows& rows, int quad) {
     // Four low bits of a scale in the halves of 4 bytes, two high ones in the quarters of 2 more.
-    const U32x4 d = words_of_rows(rows, 0);
-    U32x4 low = (words_of_rows(rows, 4) >> (16 * quad)) & 0xFFFFu;
+    const auto d = rows.word(0);
+    auto low = (rows.word(4) >> (16 * quad)) & 0xFFFFu;
     low = (low | low << 8) & 0x00FF00FFu;
     low = (low | low << 4) & 0x0F0F0F0Fu;
-    U32x4 high = (d >> (16 + 8 * quad)) & 0xFFu;
+    auto high = (d >> (16 + 8 * quad)) & 0xFFu;
     high = (high | high << 12) & 0x000F000Fu;
     high = (high | high << 6) & 0x03030303u;
-    const auto centered = reinterpret_cast<U32x4>(reinterpret_cast<U8x16>(low | high << 4) - 32);
-    return {{product(floats_of_bytes<I8x16>(centered), halves_of_words<false>(d))}, {}};
+    return one_scale(
+        product(floats_of_signed_bytes(less(low | high << 4, 32)), halves_of_words<false>(d)));
   }
 };
 

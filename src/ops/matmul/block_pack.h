@@ -2,6 +2,7 @@
 
 // Panels: some columns and values of K of B, unpacked. For *_isa.cc files.
 
+#include "ops/matmul/ahead.h"
 #include "ops/matmul/block_walk.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -139,13 +140,22 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Cod
   if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
 }
 
-/// How far behind what is unpacked of a row lies what the panel after this one needs: in the same
-/// row or, at its end, at the start of that which is as many rows on as a panel has columns.
+/// Where the panel after that of `quads` quads from `first` on lies: further along in the same rows
+/// of B or, at their end, at the start of the rows behind them, be they of another piece.
 template <class Format>
-int64_t bytes_ahead(const BlockPiece& p, int64_t first, int64_t quads) {
-  constexpr int64_t kSteps = Format::kStepQuads;
-  if (first + quads < p.quads()) return quads / kSteps * Format::kStepBytes;
-  return kPanelColumns * p.b_row_bytes - first / kSteps * Format::kStepBytes;
+Lines next_panel(const BlockPiece& p, int64_t col, int64_t first, int64_t quads) {
+  const auto bytes_of = [](int64_t n) { return n / Format::kStepQuads * Format::kStepBytes; };
+  int64_t next = first + quads;
+  if (next >= p.quads()) {
+    next = 0;
+    col += kPanelColumns;
+  }
+  const int64_t bytes = bytes_of(simd::CORRAL_ISA::min(kPanelQuads, p.quads() - next));
+  const std::byte* at = p.b + col * p.b_row_bytes + bytes_of(next);
+  return {.at = reinterpret_cast<const char*>(at),
+          .rows = kPanelColumns,
+          .stride_bytes = p.b_row_bytes,
+          .lines_each = bytes / kLineBytes + 1};
 }
 
 /// Unpacks `quads` quads, from the quad `first` on, of the four rows of B from col + c, as columns
@@ -157,32 +167,33 @@ inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int6
                        const Scales<Format::kHalves>& scales) {
     pack_quad<Format>(panel, quad - first, c, b, scales);
   };
-  RowWalk<Format>(p, col + c, bytes_ahead<Format>(p, first, quads)).whole_quads(first, quads, put);
+  RowWalk<Format>(p, col + c, 0).whole_quads(first, quads, put);
 }
 
 #if defined(__AVX512F__)
 
-/// Element j of lane g of x[i] goes to `to` + g * stride, as number 4i + j.
-inline void store_scales(float* to, int64_t stride, const Floats (&x)[4]) {
-  const auto pick = []<int kOrder>(const __m512i& a, const __m512i& b) {
-    return _mm512_maskz_shuffle_i32x4(0xFFFF, a, b, kOrder);
+/// Element j of lane g of the i-th of a, b, c and d becomes element 4i + j of group g.
+inline GroupFloats by_group(const Floats& a, const Floats& b, const Floats& c, const Floats& d) {
+  const auto pick = []<int kOrder>(const Floats& x, const Floats& y) -> Floats {
+    return {{reinterpret_cast<F32>(
+        _mm512_maskz_shuffle_f32x4(0xFFFF, reinterpret_cast<__m512>(x.part[0]),
+                                   reinterpret_cast<__m512>(y.part[0]), kOrder))}};
   };
-  const auto whole = [&x](int i) { return reinterpret_cast<__m512i>(x[i].part[0]); };
-  const __m512i ab_low = pick.template operator()<0x44>(whole(0), whole(1));
-  const __m512i ab_high = pick.template operator()<0xEE>(whole(0), whole(1));
-  const __m512i cd_low = pick.template operator()<0x44>(whole(2), whole(3));
-  const __m512i cd_high = pick.template operator()<0xEE>(whole(2), whole(3));
-  _mm512_storeu_si512(to, pick.template operator()<0x88>(ab_low, cd_low));
-  _mm512_storeu_si512(to + stride, pick.template operator()<0xDD>(ab_low, cd_low));
-  _mm512_storeu_si512(to + 2 * stride, pick.template operator()<0x88>(ab_high, cd_high));
-  _mm512_storeu_si512(to + 3 * stride, pick.template operator()<0xDD>(ab_high, cd_high));
+  const Floats ab_low = pick.template operator()<0x44>(a, b);
+  const Floats ab_high = pick.template operator()<0xEE>(a, b);
+  const Floats cd_low = pick.template operator()<0x44>(c, d);
+  const Floats cd_high = pick.template operator()<0xEE>(c, d);
+  return {{pick.template operator()<0x88>(ab_low, cd_low),
+           pick.template operator()<0xDD>(ab_low, cd_low),
+           pick.template operator()<0x88>(ab_high, cd_high),
+           pick.template operator()<0xDD>(ab_high, cd_high)}};
 }
 
 /// Sixteen rows of B, unpacked in whole vectors.
 template <class Format>
-class SixteenRows {
+class SixteenColumns {
  public:
-  SixteenRows(const Panel& panel, int64_t col, const std::byte* step, int64_t row_bytes)
+  SixteenColumns(const Panel& panel, int64_t col, const std::byte* step, int64_t row_bytes)
       : panel_(panel), col_(col) {
     for (int64_t j = 0; j < 16; ++j) at_[j / 4 + j % 4 * 4] = step + j * row_bytes;
     for (int64_t j = 0; j < 16; ++j) in_order_[j] = step + j * row_bytes;
@@ -190,10 +201,8 @@ class SixteenRows {
 
   /// Part `part` of the step, as quad `quad` of the panel.
   void pack(int64_t quad, int part) const {
-    pack_codes<0>(quad, part);
-    pack_codes<1>(quad, part);
-    pack_codes<2>(quad, part);
-    pack_codes<3>(quad, part);
+    pack_codes<0, 1>(quad, part);
+    pack_codes<2, 3>(quad, part);
     pack_scales(quad, part);
   }
 
@@ -211,10 +220,17 @@ class SixteenRows {
     }
   }
 
-  template <int kGroup>
+  template <int kA, int kB>
   void pack_codes(int64_t quad, int part) const {
-    const Codes b[4] = {codes<kGroup>(0, part), codes<kGroup>(1, part), codes<kGroup>(2, part),
-                        codes<kGroup>(3, part)};
+    const Codes a[4] = {codes<kA>(0, part), codes<kA>(1, part), codes<kA>(2, part),
+                        codes<kA>(3, part)};
+    const Codes b[4] = {codes<kB>(0, part), codes<kB>(1, part), codes<kB>(2, part),
+                        codes<kB>(3, part)};
+    store_codes<kA>(quad, a);
+    store_codes<kB>(quad, b);
+  }
+  template <int kGroup>
+  void store_codes(int64_t quad, const Codes (&b)[4]) const {
     std::byte* to = panel_.group_bytes(Panel::group(kGroup, quad)) + col_ * 4;
     pack_half(to, b[0].first, b[1].first, b[2].first, b[3].first);
     pack_half(to + 4 * kPanelColumns * 4, b[0].last, b[1].last, b[2].last, b[3].last);
@@ -230,20 +246,32 @@ class SixteenRows {
   void pack_scales(int64_t quad, int part) const {
     constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
     constexpr int64_t kStride = kPanelQuads * kHalves * kPanelColumns;
-    Floats scale[Format::kHalves][4];
-    Floats minimum[Format::kHalves][4];
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < 4; ++i) {
-      const Scales<Format::kHalves> four = Format::scales(in_order_ + 4 * i, part);
-      for (int64_t h = 0; h < kHalves; ++h) {
-        scale[h][i] = four.scale[h];
-        if constexpr (Format::kMinimum) minimum[h][i] = four.minimum[h];
-      }
-    }
+    const auto all = scales(part);
     for (int64_t h = 0; h < kHalves; ++h) {
       const int64_t to = (quad * kHalves + h) * kPanelColumns + col_;
-      store_scales(panel_.scale + to, kStride, scale[h]);
-      if constexpr (Format::kMinimum) store_scales(panel_.minimum + to, kStride, minimum[h]);
+#pragma GCC unroll 4
+      for (int64_t g = 0; g < 4; ++g) {
+        store64(panel_.scale + to + g * kStride, all.scale[h].group[g]);
+        if constexpr (Format::kMinimum) {
+          store64(panel_.minimum + to + g * kStride, all.minimum[h].group[g]);
+        }
+      }
+    }
+  }
+  ScalesOf<Format::kHalves, GroupFloats> scales(int part) const {
+    if constexpr (Format::kStepQuads == 2) {
+      return Format::scales(SixteenRows{at_}, part);
+    } else {
+      const auto four = [&](int i) { return Format::scales(in_order_ + 4 * i, part); };
+      const Scales<1> rows[4] = {four(0), four(1), four(2), four(3)};
+      ScalesOf<1, GroupFloats> all;
+      all.scale[0] =
+          by_group(rows[0].scale[0], rows[1].scale[0], rows[2].scale[0], rows[3].scale[0]);
+      if constexpr (Format::kMinimum) {
+        all.minimum[0] = by_group(rows[0].minimum[0], rows[1].minimum[0], rows[2].minimum[0],
+                                  rows[3].minimum[0]);
+      }
+      return all;
     }
   }
 
@@ -259,20 +287,14 @@ inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, i
                          int64_t first, int64_t quads) {
   constexpr int64_t kSteps = Format::kStepQuads;
   const std::byte* const row = p.b + (col + c) * p.b_row_bytes;
-  const int64_t ahead = bytes_ahead<Format>(p, first, quads);
   const int64_t end =
       simd::CORRAL_ISA::min((first + quads) / kSteps, p.groups / (kQuadGroups * kSteps));
   for (int64_t step = first / kSteps; step < end; ++step) {
     const std::byte* const at = row + step * Format::kStepBytes;
-    for (int64_t j = 0; j < 16; ++j) {
-      for (int line = 0; line < Format::kStepBytes; line += 64) {
-        __builtin_prefetch(at + j * p.b_row_bytes + ahead + line, 0, 2);
-      }
-    }
-    const SixteenRows<Format> rows(panel, c, at, p.b_row_bytes);
+    const SixteenColumns<Format> columns(panel, c, at, p.b_row_bytes);
 #pragma GCC unroll 2
     for (int part = 0; part < Format::kStepQuads; ++part) {
-      rows.pack(step * kSteps + part - first, part);
+      columns.pack(step * kSteps + part - first, part);
     }
   }
 }

@@ -24,15 +24,19 @@ class PanelTile {
       : panel_(panel), a_(a), row_quads_(quads), at_(row * quads + first) {}
 
   /// Adds `groups` groups to the chains of the rows from `block_row` on, which begin at the first
-  /// panel of K. At the last they are added up, in the place of the first chain.
-  void add(int64_t block_row, int64_t groups, bool first, bool last) {
+  /// panel of K. At the last they are added up, in the place of the first chain. For each group
+  /// `lines` lines are asked for.
+  void add(int64_t block_row, int64_t groups, bool first, bool last, Ahead& ahead, int64_t lines) {
     for (int64_t chain = 0; chain < kQuadGroups; ++chain) {
       const int64_t quads = (groups - chain + kQuadGroups - 1) / kQuadGroups;
       Floats sums[kRows][kTileVectors];
       each_sum([&](size_t i, size_t v) {
         sums[i][v] = first ? broadcast(0.0f) : load64<Floats>(at(block_row, i, chain, v));
       });
-      for (int64_t q = 0; q < quads; ++q) add_group(sums, chain, q);
+      for (int64_t q = 0; q < quads; ++q) {
+        for (int64_t line = 0; line < lines; ++line) ahead.fetch();
+        add_group(sums, chain, q);
+      }
       each_sum([&](size_t i, size_t v) {
         if (last && chain > 0) sums[i][v] = sum(load64<Floats>(at(block_row, i, 0, v)), sums[i][v]);
         store64(at(block_row, i, last ? 0 : chain, v), sums[i][v]);
@@ -146,18 +150,25 @@ inline void with_tile_rows(int64_t rows, const Tile& tile, int64_t at) {
   tile.template operator()<kRows>(at);
 }
 
-/// The rows [row, row + rows) of A times the panel, whose first quad is `first`.
+/// The rows [row, row + rows) of A times the panel, whose first quad is `first`; asks for `next`
+/// meanwhile.
 template <class T>
 void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
-                    int64_t first, int64_t quads) {
+                    int64_t first, int64_t quads, const Lines& next) {
   const int64_t groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p.groups - first * kQuadGroups);
   const bool last = first + quads == p.quads();
+  int64_t tiles = (rows + kMostTileRows - 1) / kMostTileRows;
+  Ahead ahead;
+  ahead.add(next);
+  const int64_t steps = simd::CORRAL_ISA::max(1, tiles * groups);
+  const int64_t lines = (next.count() + steps - 1) / steps;
   const auto tile = [&]<size_t kRows>(int64_t at) {
-    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first).add(at, groups, first == 0, last);
+    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first)
+        .add(at, groups, first == 0, last, ahead, lines);
   };
   // Tiles of nearly the same number of rows: one of a single row would wait for its own sums.
   int64_t at = 0;
-  for (int64_t tiles = (rows + kMostTileRows - 1) / kMostTileRows; tiles > 0; --tiles) {
+  for (; tiles > 0; --tiles) {
     const int64_t own = (rows - at + tiles - 1) / tiles;
     with_tile_rows<kTileRows>(own, tile, at);
     at += own;
@@ -193,7 +204,8 @@ void panels(const BlockPiece& p, std::byte* scratch) {
       do {  // once for sums of nothing, too
         const int64_t some = simd::CORRAL_ISA::min(kPanelQuads, quads - first);
         pack<Format>(panel, p, col, first, some);
-        multiply_panel<T>(panel, p, row, rows, first, some);
+        multiply_panel<T>(panel, p, row, rows, first, some,
+                          next_panel<Format>(p, col, first, some));
         first += kPanelQuads;
       } while (first < quads);
       store_panel(panel, p, row, rows, col);

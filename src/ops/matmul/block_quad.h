@@ -18,12 +18,15 @@ struct Codes {
   Bytes last;
 };
 
-/// The scales of four groups of four rows: lane g, element j for group g and row j.
-template <size_t kHalves>
-struct Scales {
-  Floats scale[kHalves];    // of the groups, or of their first and their last 16 values
-  Floats minimum[kHalves];  // unset in formats without
+/// The scales of four groups of some rows, in Numbers: Floats of four rows, with lane g, element j
+/// for group g and row j, or GroupFloats of sixteen.
+template <size_t kHalves, class Numbers>
+struct ScalesOf {
+  Numbers scale[kHalves];    // of the groups, or of their first and their last 16 values
+  Numbers minimum[kHalves];  // unset in formats without
 };
+template <size_t kHalves>
+using Scales = ScalesOf<kHalves, Floats>;
 
 /// The scales of one group of each of four rows.
 struct BlockScales {
@@ -132,86 +135,6 @@ inline Floats halves_of_rows(RowsAt rows) {
     return F4{half_at(at), half_at(at + kStride), half_at(at + 2 * kStride),
               half_at(at + 3 * kStride)};
   });
-#endif
-}
-
-// Numbers of one block of each of four rows.
-
-/// The four bytes at `at` of every row.
-inline U32x4 words_of_rows(RowsAt rows, int at) {
-  return U32x4{load_word<uint32_t>(rows[0] + at), load_word<uint32_t>(rows[1] + at),
-               load_word<uint32_t>(rows[2] + at), load_word<uint32_t>(rows[3] + at)};
-}
-
-/// 16 bytes of every row: element j of word[k] is word k of row j.
-struct RowWords {
-  U32x4 word[4];
-
-  RowWords(RowsAt rows, int at) {
-    const auto load = [&](int j) { return load_word<U32x4>(rows[j] + at); };
-    const U32x4 a = load(0);
-    const U32x4 b = load(1);
-    const U32x4 c = load(2);
-    const U32x4 d = load(3);
-    const U32x4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    const U32x4 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    const U32x4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    const U32x4 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    word[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-    word[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-    word[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-    word[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-  }
-};
-
-/// Byte g of word j becomes element j of lane g; V says whether bytes are signed.
-template <class V>
-inline Floats floats_of_bytes(U32x4 words) {
-  const auto x = reinterpret_cast<V>(words);
-  const V bytes =
-      __builtin_shufflevector(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return floats_of(bytes);
-}
-
-/// The signed bytes 0 and 2 of word j of `low` and then of `high` (kOdd: bytes 1 and 3) become
-/// element j of the lanes.
-template <bool kOdd>
-inline Floats floats_of_every_second(U32x4 low, U32x4 high) {
-  const auto x = reinterpret_cast<I8x16>(low);
-  const auto y = reinterpret_cast<I8x16>(high);
-  constexpr int o = kOdd ? 1 : 0;
-  const I8x16 bytes =
-      __builtin_shufflevector(x, y, o, o + 4, o + 8, o + 12, o + 2, o + 6, o + 10, o + 14, o + 16,
-                              o + 20, o + 24, o + 28, o + 18, o + 22, o + 26, o + 30);
-  return floats_of(bytes);
-}
-
-/// Scales of 16 values each: two signed bytes a group, the groups one after the other.
-inline Scales<2> sixteen_scales(U32x4 low, U32x4 high, const Floats& d) {
-  return {{product(floats_of_every_second<false>(low, high), d),
-           product(floats_of_every_second<true>(low, high), d)},
-          {}};
-}
-
-/// The f16 numbers in the low (kHigh: high) halves of the words of four rows, in every lane.
-template <bool kHigh>
-inline Floats halves_of_words(U32x4 words) {
-#if defined(__F16C__)
-  const auto x = reinterpret_cast<U8x16>(words);
-  constexpr int o = kHigh ? 2 : 0;
-  const U8x16 halves = __builtin_shufflevector(x, x, o, o + 1, o + 4, o + 5, o + 8, o + 9, o + 12,
-                                               o + 13, 0, 0, 0, 0, 0, 0, 0, 0);
-  return same_lanes(reinterpret_cast<F4>(_mm_cvtph_ps(reinterpret_cast<__m128i>(halves))));
-#elif defined(__ARM_NEON)
-  const uint16x4_t bits = kHigh ? vshrn_n_u32(words, 16) : vmovn_u32(words);
-  return same_lanes(vcvt_f32_f16(vreinterpret_f16_u16(bits)));
-#else
-  F4 x{};
-  for (int j = 0; j < 4; ++j) {
-    const uint32_t bits = kHigh ? words[j] >> 16 : words[j] & 0xFFFF;
-    x[j] = simd::CORRAL_ISA::f16_to_f32(static_cast<uint16_t>(bits));
-  }
-  return same_lanes(x);
 #endif
 }
 

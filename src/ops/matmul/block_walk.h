@@ -21,7 +21,7 @@ class RowWalk {
       : RowWalk(p, col, simd::CORRAL_ISA::max(kRowsB * p.b_row_bytes, kBytesAhead)) {
     in_order_ = ahead_ == kBytesAhead && groups_ % kStepGroups == 0;
   }
-  /// Asks, of every row, for what is `ahead` bytes behind what it reads.
+  /// Asks, of every row, for what is `ahead` bytes behind what it reads; for nothing if that is 0.
   RowWalk(const BlockPiece& p, int64_t col, int64_t ahead) : groups_(p.groups), ahead_(ahead) {
     row_[0] = p.b + col * p.b_row_bytes;
     for (int64_t j = 1; j < kRowsB; ++j) {
@@ -49,7 +49,7 @@ class RowWalk {
       const std::byte* const later = row_[0] + kBytesAhead + step * kFourBytes;
 #pragma GCC unroll 16
       for (int line = 0; line < kFourBytes; line += 64) __builtin_prefetch(later + line, 0, 2);
-    } else {
+    } else if (ahead_ != 0) {
       for (int64_t j = 0; j < kRowsB; ++j) {
         for (int line = 0; line < Format::kStepBytes; line += 64) {
           __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
@@ -87,7 +87,11 @@ class RowWalk {
   static void one_quad(RowsAt at, int64_t quad, int part, const F& f) {
     const Codes all[kRowsB] = {codes(at[0], part), codes(at[1], part), codes(at[2], part),
                                codes(at[3], part)};
-    f(quad, all, Format::scales(at, part));
+    if constexpr (Format::kStepQuads == 1) {
+      f(quad, all, Format::scales(at, part));
+    } else {
+      f(quad, all, Format::scales(FourRows{at}, part));
+    }
   }
 
   int64_t groups_;

@@ -3,6 +3,7 @@
 // a panel of B streams through. Vectors run along the columns of C, so that each element is one
 // chain of multiply-adds in the order of k whatever the tile it falls into.
 
+#include "ops/matmul/ahead.h"
 #include "ops/matmul/matmul_few.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/matmul_pack.h"
@@ -53,58 +54,6 @@ struct InStrips {
   static constexpr int64_t kRow = 1;
   static constexpr int64_t kUnit = kTileRows;
   static constexpr int64_t kTile = kDepth * kTileRows + kLanes;
-};
-
-/// Brings what the next blocks are packed from into the level-2 cache, a line for every unit that a
-/// tile multiplies: a burst of them would stop the tile until memory has answered.
-class Ahead {
- public:
-  /// Lines to read after those added before; at most twice.
-  void add(const Lines& lines) {
-    if (lines.rows > 0 && lines.lines_each > 0) runs_[count_++] = lines;
-    if (count_ == 1 && run_ == 0) next_run();
-  }
-
-  void fetch() {
-    __builtin_prefetch(at_, 0, 2);
-    at_ += step_bytes_;
-    if (--left_ == 0) next_row();
-  }
-
- private:
-  static constexpr int64_t kForever = int64_t{1} << 62;
-
-  void next_row() {
-    if (--rows_ == 0) return next_run();
-    row_ += stride_bytes_;
-    at_ = row_;
-    left_ = each_;
-  }
-  void next_run() {
-    if (run_ == count_) {  // the last line again and again costs nothing
-      at_ -= step_bytes_;
-      step_bytes_ = 0;
-      left_ = kForever;
-      return;
-    }
-    const Lines& lines = runs_[run_++];
-    at_ = row_ = lines.at;
-    rows_ = lines.rows;
-    stride_bytes_ = lines.stride_bytes;
-    left_ = each_ = lines.lines_each;
-    step_bytes_ = kLineBytes;
-  }
-
-  const char* at_ = reinterpret_cast<const char*>(kZeros);
-  int64_t left_ = kForever;
-  int64_t step_bytes_ = 0;
-  const char* row_ = nullptr;
-  int64_t rows_ = 0;
-  int64_t stride_bytes_ = 0;
-  int64_t each_ = 0;
-  Lines runs_[2] = {};
-  int count_ = 0;
-  int run_ = 0;
 };
 
 /// C[R, V vectors] of one tile.

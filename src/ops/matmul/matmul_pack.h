@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "ops/matmul/ahead.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "simd/vec.h"
 
@@ -221,16 +222,6 @@ inline void transpose(U32 (&v)[kLanes]) {
     }
   }
 }
-
-inline constexpr int64_t kLineBytes = 64;
-
-/// Lines of cache that a block of a factor lies in: `rows` runs of lines_each lines.
-struct Lines {
-  const char* at;
-  int64_t rows;
-  int64_t stride_bytes;
-  int64_t lines_each;
-};
 
 /// Reads units of a factor whose rows have k_total elements; rows and k beyond its end are zeros.
 template <class Math, class E>

@@ -1,0 +1,76 @@
+#pragma once
+
+// Memory that is asked for while something else is computed. For *_isa.cc files.
+
+#include <cstdint>
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+constexpr int64_t kLineBytes = 64;
+
+/// Lines of cache: `rows` runs of lines_each lines.
+struct Lines {
+  const char* at;
+  int64_t rows;
+  int64_t stride_bytes;
+  int64_t lines_each;
+
+  int64_t count() const { return rows * lines_each; }
+};
+
+/// Brings what will be packed next into the level-2 cache, a line at a time between what is
+/// computed: a burst of them would stop that until memory has answered.
+class Ahead {
+ public:
+  /// Lines to read after those added before; at most twice.
+  void add(const Lines& lines) {
+    if (lines.rows > 0 && lines.lines_each > 0) runs_[count_++] = lines;
+    if (count_ == 1 && run_ == 0) next_run();
+  }
+
+  void fetch() {
+    __builtin_prefetch(at_, 0, 2);
+    at_ += step_bytes_;
+    if (--left_ == 0) next_row();
+  }
+
+ private:
+  static constexpr int64_t kForever = int64_t{1} << 62;
+  static constexpr char kAnyLine = 0;
+
+  void next_row() {
+    if (--rows_ == 0) return next_run();
+    row_ += stride_bytes_;
+    at_ = row_;
+    left_ = each_;
+  }
+  void next_run() {
+    if (run_ == count_) {  // the last line again and again costs nothing
+      at_ -= step_bytes_;
+      step_bytes_ = 0;
+      left_ = kForever;
+      return;
+    }
+    const Lines& lines = runs_[run_++];
+    at_ = row_ = lines.at;
+    rows_ = lines.rows;
+    stride_bytes_ = lines.stride_bytes;
+    left_ = each_ = lines.lines_each;
+    step_bytes_ = kLineBytes;
+  }
+
+  const char* at_ = &kAnyLine;
+  int64_t left_ = kForever;
+  int64_t step_bytes_ = 0;
+  const char* row_ = nullptr;
+  int64_t rows_ = 0;
+  int64_t stride_bytes_ = 0;
+  int64_t each_ = 0;
+  Lines runs_[2] = {};
+  int count_ = 0;
+  int run_ = 0;
+};
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
