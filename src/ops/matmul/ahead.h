@@ -29,7 +29,7 @@ class Ahead {
     if (count_ == 1 && run_ == 0) next_run();
   }
 
-  void fetch() {
+  [[gnu::always_inline]] void fetch() {
     __builtin_prefetch(at_, 0, 2);
     at_ += step_bytes_;
     if (--left_ == 0) next_row();
@@ -39,7 +39,7 @@ class Ahead {
   static constexpr int64_t kForever = int64_t{1} << 62;
   static constexpr char kAnyLine = 0;
 
-  void next_row() {
+  [[gnu::noinline]] void next_row() {
     if (--rows_ == 0) return next_run();
     row_ += stride_bytes_;
     at_ = row_;

@@ -38,7 +38,8 @@ struct Panel {
 
   static constexpr int64_t kBytes = kPanelQuads * kQuad * kPanelColumns;
   static constexpr int64_t kScaleBytes = kQuadGroups * kPanelQuads * 2 * kPanelColumns * 4;
-  static constexpr int64_t kChainBytes = kQuadGroups * kPanelColumns * 4;  // of a row
+  static constexpr int64_t kRowChains = kQuadGroups * kPanelColumns;
+  static constexpr int64_t kChainBytes = kRowChains * 4;  // of a row
 
   explicit Panel(std::byte* scratch)
       : bytes(reinterpret_cast<U8*>(scratch)),
@@ -58,7 +59,7 @@ struct Panel {
     return group_bytes(group(0, quad)) + ((4 * half + k) * kPanelColumns + col) * 4;
   }
   float* row_chains(int64_t row, int64_t chain) const {
-    return chains + (row * kQuadGroups + chain) * kPanelColumns;
+    return chains + row * kRowChains + chain * kPanelColumns;
   }
 };
 

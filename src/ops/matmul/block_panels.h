@@ -16,6 +16,12 @@ struct Traits {
   static constexpr bool kMinimum = kHasMinimum;
 };
 
+/// Where the sums of a tile go: its first row, and how far it is to the next.
+struct Totals {
+  float* at;
+  int64_t stride;
+};
+
 /// kRows rows of A times the columns of the panel.
 template <class T, size_t kRows>
 class PanelTile {
@@ -24,9 +30,17 @@ class PanelTile {
       : panel_(panel), a_(a), row_quads_(quads), at_(row * quads + first) {}
 
   /// Adds `groups` groups to the chains of the rows from `block_row` on, which begin at the first
-  /// panel of K. At the last they are added up, in the place of the first chain. For each group
-  /// `lines` lines are asked for.
-  void add(int64_t block_row, int64_t groups, bool first, bool last, Ahead& ahead, int64_t lines) {
+  /// panel of K. At the last, which is told where, they are added up. For each group `lines` lines
+  /// are asked for.
+  void add(int64_t block_row, int64_t groups, bool first, const Totals* last, Ahead& ahead,
+           int64_t lines) {
+    // By the time of the stores their lines are there: stores that miss wait for one another.
+    if (last != nullptr) {
+      for (size_t i = 0; i < kRows; ++i) {
+        const float* to = last->at + static_cast<int64_t>(i) * last->stride;
+        for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(to + v * kVectorColumns, 1, 3);
+      }
+    }
     for (int64_t chain = 0; chain < kQuadGroups; ++chain) {
       const int64_t quads = (groups - chain + kQuadGroups - 1) / kQuadGroups;
       Floats sums[kRows][kTileVectors];
@@ -37,9 +51,14 @@ class PanelTile {
         for (int64_t line = 0; line < lines; ++line) ahead.fetch();
         add_group(sums, chain, q);
       }
+      if (last == nullptr) {
+        each_sum([&](size_t i, size_t v) { store64(at(block_row, i, chain, v), sums[i][v]); });
+        continue;
+      }
       each_sum([&](size_t i, size_t v) {
-        if (last && chain > 0) sums[i][v] = sum(load64<Floats>(at(block_row, i, 0, v)), sums[i][v]);
-        store64(at(block_row, i, last ? 0 : chain, v), sums[i][v]);
+        float* to = last->at + static_cast<int64_t>(i) * last->stride + v * kVectorColumns;
+        if (chain > 0) sums[i][v] = sum(load64<Floats>(to), sums[i][v]);
+        store64(to, sums[i][v]);
       });
     }
   }
@@ -150,21 +169,29 @@ inline void with_tile_rows(int64_t rows, const Tile& tile, int64_t at) {
   tile.template operator()<kRows>(at);
 }
 
-/// The rows [row, row + rows) of A times the panel, whose first quad is `first`; asks for `next`
-/// meanwhile.
+/// True when a panel's sums can be written to C as they come.
+inline bool fits_in_c(const BlockPiece& p, int64_t col) {
+  return p.c_col_stride == 1 && col + kPanelColumns <= p.n && !p.accumulate;
+}
+
+/// The rows [row, row + rows) of A times the panel of the columns from `col`, whose first quad is
+/// `first`; asks for `next` meanwhile.
 template <class T>
-void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
+void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows, int64_t col,
                     int64_t first, int64_t quads, const Lines& next) {
   const int64_t groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p.groups - first * kQuadGroups);
   const bool last = first + quads == p.quads();
+  const bool in_c = fits_in_c(p, col);
   int64_t tiles = (rows + kMostTileRows - 1) / kMostTileRows;
   Ahead ahead;
   ahead.add(next);
   const int64_t steps = simd::CORRAL_ISA::max(1, tiles * groups);
   const int64_t lines = (next.count() + steps - 1) / steps;
   const auto tile = [&]<size_t kRows>(int64_t at) {
+    const Totals totals = in_c ? Totals{p.c + (row + at) * p.c_row_stride + col, p.c_row_stride}
+                               : Totals{panel.row_chains(at, 0), panel.kRowChains};
     PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first)
-        .add(at, groups, first == 0, last, ahead, lines);
+        .add(at, groups, first == 0, last ? &totals : nullptr, ahead, lines);
   };
   // Tiles of nearly the same number of rows: one of a single row would wait for its own sums.
   int64_t at = 0;
@@ -175,16 +202,13 @@ void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_
   }
 }
 
+/// Brings sums to C that did not fit.
 inline void store_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
                         int64_t col) {
   const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
   for (int64_t i = 0; i < rows; ++i) {
     const float* total = panel.row_chains(i, 0);
     float* c = p.c + (row + i) * p.c_row_stride + col * p.c_col_stride;
-    if (p.c_col_stride == 1 && columns == kPanelColumns && !p.accumulate) {
-      std::memcpy(c, total, kPanelColumns * sizeof(float));
-      continue;
-    }
     for (int64_t j = 0; j < columns; ++j) {
       float& to = c[j * p.c_col_stride];
       to = p.accumulate ? to + total[j] : total[j];
@@ -204,11 +228,11 @@ void panels(const BlockPiece& p, std::byte* scratch) {
       do {  // once for sums of nothing, too
         const int64_t some = simd::CORRAL_ISA::min(kPanelQuads, quads - first);
         pack<Format>(panel, p, col, first, some);
-        multiply_panel<T>(panel, p, row, rows, first, some,
+        multiply_panel<T>(panel, p, row, rows, col, first, some,
                           next_panel<Format>(p, col, first, some));
         first += kPanelQuads;
       } while (first < quads);
-      store_panel(panel, p, row, rows, col);
+      if (!fits_in_c(p, col)) store_panel(panel, p, row, rows, col);
     }
   }
 }
