@@ -221,6 +221,7 @@ class SixteenColumns {
     }
   }
 
+  /// Two groups before either is stored, so that bytes which they share are loaded once.
   template <int kA, int kB>
   void pack_codes(int64_t quad, int part) const {
     const Codes a[4] = {codes<kA>(0, part), codes<kA>(1, part), codes<kA>(2, part),
