@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <span>
 
-#include "ops/linear/linear.h"
 #include "quant/linear_weight.h"
 #include "tensor/tensor.h"
 
