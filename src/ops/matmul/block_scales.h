@@ -124,11 +124,7 @@ struct SixteenRows {
     return words;
   }
   FourWords<Words> four_words(int at) const {
-    const auto bytes = [&](int j) {
-      RowsAt four = rows + 4 * j;
-      return bytes_of_lanes(load16(four[0] + at), load16(four[1] + at), load16(four[2] + at),
-                            load16(four[3] + at));
-    };
+    const auto bytes = [&](int j) { return GroupOfRows<0>{rows + 4 * j}.same(at); };
     Bytes words[4];
     transpose_words(bytes(0), bytes(1), bytes(2), bytes(3), words);
     const auto whole = [&](int k) { return reinterpret_cast<Words>(words[k].part[0]); };
