@@ -14,14 +14,50 @@ inline constexpr int64_t kGroup = 32;
 inline constexpr int64_t kQuadGroups = 4;
 inline constexpr int64_t kQuad = kGroup * kQuadGroups;
 
-/// Rows of A as bytes. A quad's bytes are the first 16 of each of its groups, then the last 16 of
-/// each: the order in which the kernels unpack B. Formats with a scale for every 16 values have two
-/// sums a group, [quads, 2, 4]; the others one, [quads, 4].
+/// Where the numbers of a row of A are: that of a quad, a half of its groups, and one of its four
+/// groups.
+struct RowPlaces {
+  int64_t first;
+  int64_t quad;
+  int64_t half;
+  int64_t group;
+
+  int64_t at(int64_t q, int64_t h, int64_t g) const {
+    return first + q * quad + h * half + g * group;
+  }
+};
+
+/// The order of the numbers of A. A group has one or two of each kind, its halves.
+struct RowOrder {
+  int64_t rows;
+  int64_t quads;
+  // 0: row after row, [rows, quads, halves, 4]. Otherwise tiles of at most so many rows, as nearly
+  // the same as can be, since a tile of a single row would wait for its own sums: of each tile
+  // [4, quads, halves, its rows], the order in which it is multiplied.
+  int64_t tile_rows;
+
+  int64_t tiles() const { return (rows + tile_rows - 1) / tile_rows; }
+  /// The first row of a tile; of the tile behind the last, the number of rows.
+  int64_t first_row(int64_t tile) const { return tile * rows / tiles(); }
+
+  RowPlaces places(int64_t row, int64_t halves) const {
+    const int64_t row_numbers = quads * halves * kQuadGroups;
+    if (tile_rows == 0) return {row * row_numbers, halves * kQuadGroups, kQuadGroups, 1};
+    const int64_t tile = ((row + 1) * tiles() - 1) / rows;
+    const int64_t first = first_row(tile);
+    const int64_t own = first_row(tile + 1) - first;
+    return {first * row_numbers + row - first, halves * own, own, quads * halves * own};
+  }
+};
+
+/// Rows of A as bytes: a piece is the 16 bytes of a half of a group. Formats with a scale for every
+/// 16 values have two sums a group, the others one.
 struct BlockRows {
-  int8_t* bytes;   // [rows, quads, 2, 4, 16]
-  float* scales;   // [rows, quads, 4]
-  int32_t* start;  // [rows, quads, halves, 4]: -offset * the sum of the bytes
-  float* sums;     // [rows, quads, halves, 4]: -scale * the sum of the bytes
+  int8_t* bytes;   // of every half of a group, 16
+  float* scales;   // of every group
+  int32_t* start;  // of every group, or of its halves: -offset * the sum of the bytes
+  float* sums;     // likewise: -scale * the sum of the bytes
+  RowOrder order;
 };
 
 /// A piece of C (+)= A B^T with B in blocks.
@@ -50,16 +86,17 @@ struct BlockPiece {
 /// ((chain 0 + chain 1) + chain 2) + chain 3 is written, or added to C. `rows` and `panels` give
 /// the same bits.
 struct BlockKernel {
-  int64_t halves;  // scales a group: 1 or 2
+  int64_t halves;     // scales a group: 1 or 2
+  int64_t tile_rows;  // of A in the order of `panels`; that of `rows` is row after row
   /// Quantizes 32 * groups floats as row `row` of a: scale = max|x| / 127, byte = x / scale to
   /// nearest even. A group that holds a value that is not finite gets the scale NaN, so that the
   /// product shows it.
   void (*quantize)(const float* x, int64_t groups, const BlockRows& a, int64_t row);
   /// Reads B once for a few rows of A: for products that wait for memory. No scratch.
   void (*rows)(const BlockPiece& piece);
-  /// Unpacks B into panels that all rows of A use. `scratch`: panel_scratch_bytes(m).
+  /// Unpacks B into panels that all rows of A use. `scratch`: panel_scratch_bytes(m, quads).
   void (*panels)(const BlockPiece& piece, std::byte* scratch);
-  int64_t (*panel_scratch_bytes)(int64_t m);
+  int64_t (*panel_scratch_bytes)(int64_t m, int64_t quads);
 };
 
 /// The kernels of all formats.

@@ -1,72 +1,12 @@
 #pragma once
 
-// Panels: some columns and values of K of B, unpacked. For *_isa.cc files.
+// Unpacks B into panels. For *_isa.cc files.
 
-#include "ops/matmul/ahead.h"
+#include "ops/matmul/block_panel.h"
 #include "ops/matmul/block_walk.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
-
-constexpr int64_t kVectorColumns = 16;
-// Vectors of columns and rows of A of a tile: sums of dots and chains fill the registers.
-#if defined(__AVX512F__)
-constexpr size_t kTileVectors = 2;
-constexpr size_t kTileRows = 6;
-#elif defined(__AVX2__) || defined(__ARM_NEON)
-constexpr size_t kTileVectors = 1;
-constexpr size_t kTileRows = 2;
-#else
-constexpr size_t kTileVectors = 1;
-constexpr size_t kTileRows = 1;
-#endif
-constexpr auto kMostTileRows = static_cast<int64_t>(kTileRows);
-constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
-// Quads of a panel: 32 KiB of bytes at 32 columns. Half of that costs 3 % more for the chains,
-// twice as much leaves the caches.
-constexpr int64_t kPanelQuads = 8;
-// Rows of A whose chains are kept, 256 KiB at 32 columns.
-constexpr int64_t kBlockRows = 512;
-
-/// A panel and the chains of the rows of A, in scratch memory.
-struct Panel {
-  // A group is 2 halves of 4 times 4 bytes of all columns; groups of a chain lie together.
-  U8* bytes;       // [4 chains, kPanelQuads, 2, 4, columns, 4]
-  float* scale;    // [4 chains, kPanelQuads, halves, columns]
-  float* minimum;  // the same
-  float* chains;   // [rows, 4 chains, columns]
-
-  static constexpr int64_t kBytes = kPanelQuads * kQuad * kPanelColumns;
-  static constexpr int64_t kScaleBytes = kQuadGroups * kPanelQuads * 2 * kPanelColumns * 4;
-  static constexpr int64_t kRowChains = kQuadGroups * kPanelColumns;
-  static constexpr int64_t kChainBytes = kRowChains * 4;  // of a row
-
-  explicit Panel(std::byte* scratch)
-      : bytes(reinterpret_cast<U8*>(scratch)),
-        scale(reinterpret_cast<float*>(scratch + kBytes)),
-        minimum(reinterpret_cast<float*>(scratch + kBytes + kScaleBytes)),
-        chains(reinterpret_cast<float*>(scratch + kBytes + 2 * kScaleBytes)) {}
-
-  static constexpr int64_t kChainStride = kPanelQuads * kGroup * kPanelColumns;
-
-  static int64_t group(int64_t chain, int64_t quad) { return chain * kPanelQuads + quad; }
-  std::byte* group_bytes(int64_t group) const {
-    return reinterpret_cast<std::byte*>(bytes) + group * kGroup * kPanelColumns;
-  }
-  /// Bytes 4k to 4k + 3 of a half of the first group of a quad, from a column on. Those of the next
-  /// group, which is of the next chain, are kChainStride bytes behind.
-  std::byte* words(int64_t quad, int64_t half, int64_t k, int64_t col) const {
-    return group_bytes(group(0, quad)) + ((4 * half + k) * kPanelColumns + col) * 4;
-  }
-  float* row_chains(int64_t row, int64_t chain) const {
-    return chains + row * kRowChains + chain * kPanelColumns;
-  }
-};
-
-int64_t panel_scratch_bytes(int64_t m) {
-  return Panel::kBytes + 2 * Panel::kScaleBytes +
-         simd::CORRAL_ISA::min(m, kBlockRows) * Panel::kChainBytes;
-}
 
 /// Lane g of v goes to `to` + g * stride.
 template <class V>
@@ -95,8 +35,9 @@ inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t co
                       const Bytes& b, const Bytes& c, const Bytes& d) {
   Bytes words[4];
   transpose_words(a, b, c, d, words);
+  std::byte* to = panel.group_bytes(quad) + (4 * half * kPanelColumns + col) * 4;
   for (int64_t k = 0; k < 4; ++k) {
-    store_lanes(panel.words(quad, half, k, col), Panel::kChainStride, words[k]);
+    store_lanes(to + k * kPanelColumns * 4, panel.quads * kGroup * kPanelColumns, words[k]);
   }
 }
 
@@ -105,13 +46,12 @@ template <class Format>
 inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
                         const Scales<Format::kHalves>& scales) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-  constexpr int64_t kChainStride = kPanelQuads * kHalves * kPanelColumns * 4;
+  const int64_t stride = panel.quads * kHalves * kPanelColumns * 4;
   for (int64_t h = 0; h < kHalves; ++h) {
     const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
-    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), kChainStride, scales.scale[h]);
+    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), stride, scales.scale[h]);
     if constexpr (Format::kMinimum) {
-      store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), kChainStride,
-                  scales.minimum[h]);
+      store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), stride, scales.minimum[h]);
     }
   }
 }
@@ -139,24 +79,6 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Cod
   }
   simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
   if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
-}
-
-/// Where the panel after that of `quads` quads from `first` on lies: further along in the same rows
-/// of B or, at their end, at the start of the rows behind them, be they of another piece.
-template <class Format>
-Lines next_panel(const BlockPiece& p, int64_t col, int64_t first, int64_t quads) {
-  const auto bytes_of = [](int64_t n) { return n / Format::kStepQuads * Format::kStepBytes; };
-  int64_t next = first + quads;
-  if (next >= p.quads()) {
-    next = 0;
-    col += kPanelColumns;
-  }
-  const int64_t bytes = bytes_of(simd::CORRAL_ISA::min(kPanelQuads, p.quads() - next));
-  const std::byte* at = p.b + col * p.b_row_bytes + bytes_of(next);
-  return {.at = reinterpret_cast<const char*>(at),
-          .rows = kPanelColumns,
-          .stride_bytes = p.b_row_bytes,
-          .lines_each = bytes / kLineBytes + 1};
 }
 
 /// Unpacks `quads` quads, from the quad `first` on, of the four rows of B from col + c, as columns
@@ -233,7 +155,7 @@ class SixteenColumns {
   }
   template <int kGroup>
   void store_codes(int64_t quad, const Codes (&b)[4]) const {
-    std::byte* to = panel_.group_bytes(Panel::group(kGroup, quad)) + col_ * 4;
+    std::byte* to = panel_.group_bytes(panel_.group(kGroup, quad)) + col_ * 4;
     pack_half(to, b[0].first, b[1].first, b[2].first, b[3].first);
     pack_half(to + 4 * kPanelColumns * 4, b[0].last, b[1].last, b[2].last, b[3].last);
   }
@@ -247,15 +169,15 @@ class SixteenColumns {
 
   void pack_scales(int64_t quad, int part) const {
     constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-    constexpr int64_t kStride = kPanelQuads * kHalves * kPanelColumns;
+    const int64_t stride = panel_.quads * kHalves * kPanelColumns;
     const auto all = scales(part);
     for (int64_t h = 0; h < kHalves; ++h) {
       const int64_t to = (quad * kHalves + h) * kPanelColumns + col_;
 #pragma GCC unroll 4
       for (int64_t g = 0; g < 4; ++g) {
-        store64(panel_.scale + to + g * kStride, all.scale[h].group[g]);
+        store64(panel_.scale + to + g * stride, all.scale[h].group[g]);
         if constexpr (Format::kMinimum) {
-          store64(panel_.minimum + to + g * kStride, all.minimum[h].group[g]);
+          store64(panel_.minimum + to + g * stride, all.minimum[h].group[g]);
         }
       }
     }
@@ -321,7 +243,7 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
       for (c = 0; c < columns; c += kRowsB) {
         const std::byte* blocks[kRowsB];
         RowWalk<Format>(p, col + c).blocks(g, blocks);
-        pack_group(panel, Panel::group(g % kQuadGroups, g / kQuadGroups - first), c,
+        pack_group(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c,
                    Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks),
                    Format::kMinimum);
       }

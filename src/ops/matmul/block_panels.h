@@ -4,237 +4,161 @@
 // of A pass by. For *_isa.cc files.
 
 #include "ops/matmul/block_pack.h"
+#include "ops/matmul/block_tile.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-/// What a tile needs to know of a format.
-template <bool kWideBytes, int64_t kHalvesOf, bool kHasMinimum>
-struct Traits {
-  static constexpr bool kWide = kWideBytes;
-  static constexpr int64_t kHalves = kHalvesOf;
-  static constexpr bool kMinimum = kHasMinimum;
+// Tiles of a block, 512 rows of A: their chains take 256 KiB at 32 columns. (Fewer, so that these
+// rows stay in the level-2 cache, are slower: B is unpacked for each block.)
+constexpr int64_t kBlockTiles = 512 / kMostTileRows + 1;
+
+int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
+
+/// Quads of a panel: as nearly the same for all of K as can be, in whole steps of the format.
+template <class Format>
+int64_t panel_quads(int64_t quads) {
+  const int64_t each = parts_of(quads, simd::CORRAL_ISA::max(1, parts_of(quads, kPanelQuads)));
+  return parts_of(each, Format::kStepQuads) * Format::kStepQuads;
+}
+
+/// Tiles of a block, of the last one too.
+inline int64_t block_tiles(int64_t tiles) { return parts_of(tiles, parts_of(tiles, kBlockTiles)); }
+
+template <class Format>
+int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
+  return Panel::scratch_bytes(block_tiles(parts_of(m, kMostTileRows)) * kMostTileRows,
+                              panel_quads<Format>(quads));
+}
+
+/// Some rows of A, in whole tiles, and columns of B.
+struct Block {
+  int64_t tile;
+  int64_t end_tile;
+  int64_t col;
 };
 
-/// Where the sums of a tile go: its first row, and how far it is to the next.
-struct Totals {
-  float* at;
-  int64_t stride;
-};
-
-/// kRows rows of A times the columns of the panel.
-template <class T, size_t kRows>
-class PanelTile {
+/// A product with B in panels.
+template <class Format>
+class PanelProduct {
  public:
-  PanelTile(const Panel& panel, const BlockRows& a, int64_t quads, int64_t row, int64_t first)
-      : panel_(panel), a_(a), row_quads_(quads), at_(row * quads + first) {}
+  PanelProduct(const BlockPiece& p, std::byte* scratch)
+      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())) {}
 
-  /// Adds `groups` groups to the chains of the rows from `block_row` on, which begin at the first
-  /// panel of K. At the last, which is told where, they are added up. For each group `lines` lines
-  /// are asked for.
-  void add(int64_t block_row, int64_t groups, bool first, const Totals* last, Ahead& ahead,
-           int64_t lines) {
-    // By the time of the stores their lines are there: stores that miss wait for one another.
-    if (last != nullptr) {
-      for (size_t i = 0; i < kRows; ++i) {
-        const float* to = last->at + static_cast<int64_t>(i) * last->stride;
-        for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(to + v * kVectorColumns, 1, 3);
+  void run() const {
+    const int64_t tiles = p_.a.order.tiles();
+    const int64_t each = block_tiles(tiles);
+    for (int64_t tile = 0; tile < tiles; tile += each) {
+      for (int64_t col = 0; col < p_.n; col += kPanelColumns) {
+        add_block({tile, simd::CORRAL_ISA::min(tile + each, tiles), col});
       }
-    }
-    for (int64_t chain = 0; chain < kQuadGroups; ++chain) {
-      const int64_t quads = (groups - chain + kQuadGroups - 1) / kQuadGroups;
-      Floats sums[kRows][kTileVectors];
-      each_sum([&](size_t i, size_t v) {
-        sums[i][v] = first ? broadcast(0.0f) : load64<Floats>(at(block_row, i, chain, v));
-      });
-      for (int64_t q = 0; q < quads; ++q) {
-        for (int64_t line = 0; line < lines; ++line) ahead.fetch();
-        add_group(sums, chain, q);
-      }
-      if (last == nullptr) {
-        each_sum([&](size_t i, size_t v) { store64(at(block_row, i, chain, v), sums[i][v]); });
-        continue;
-      }
-      each_sum([&](size_t i, size_t v) {
-        float* to = last->at + static_cast<int64_t>(i) * last->stride + v * kVectorColumns;
-        if (chain > 0) sums[i][v] = sum(load64<Floats>(to), sums[i][v]);
-        store64(to, sums[i][v]);
-      });
     }
   }
 
  private:
-  template <class F>
-  static void each_sum(const F& f) {
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) f(i, v);
-    }
-  }
-  float* at(int64_t block_row, size_t i, int64_t chain, size_t v) const {
-    return panel_.row_chains(block_row + static_cast<int64_t>(i), chain) + v * kVectorColumns;
-  }
-  // A's quad of row i.
-  int64_t quad_of(size_t i, int64_t quad) const {
-    return at_ + static_cast<int64_t>(i) * row_quads_ + quad;
+  using T = Traits<Format::kWide, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
+
+  void add_block(const Block& block) const {
+    int64_t first = 0;
+    do {  // once for sums of nothing, too
+      pack<Format>(panel_, p_, block.col, first,
+                   simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first));
+      add_panel(block, first);
+      first += panel_.quads;
+    } while (first < p_.quads());
+    if (!fits_in_c(block.col)) store(block);
   }
 
-  void add_group(Floats (&sums)[kRows][kTileVectors], int64_t chain, int64_t quad) {
-    const int64_t group = Panel::group(chain, quad);
-    Ints dots[kRows][kTileVectors];
-#pragma GCC unroll 2
-    for (int64_t half = 0; half < 2; ++half) {
-      if (half == 0 || T::kHalves == 2) start(dots, chain, quad, half);
-      add_half(dots, group, chain, quad, half);
-      if (half == 1 || T::kHalves == 2) scale(sums, dots, group, chain, quad, half);
-    }
-    if constexpr (T::kMinimum) {
-      for (int64_t half = 0; half < T::kHalves; ++half) add_minimum(sums, group, chain, quad, half);
-    }
+  /// True when sums can be written to C as they come.
+  bool fits_in_c(int64_t col) const {
+    return p_.c_col_stride == 1 && col + kPanelColumns <= p_.n && !p_.accumulate;
   }
 
-  void start(Ints (&dots)[kRows][kTileVectors], int64_t chain, int64_t quad, int64_t half) {
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-      const int64_t at = (quad_of(i, quad) * T::kHalves + half) * kQuadGroups + chain;
-      const Ints all = broadcast(a_.start[at]);
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) dots[i][v] = all;
-    }
-  }
-
-  void add_half(Ints (&dots)[kRows][kTileVectors], int64_t group, int64_t chain, int64_t quad,
-                int64_t half) {
-    const std::byte* b = panel_.group_bytes(group) + half * 4 * kPanelColumns * 4;
-    const int8_t* a = a_.bytes + half * 64 + chain * 16;
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {
-      Bytes words[kTileVectors];
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        words[v] = load64<Bytes>(b + (static_cast<size_t>(k) * kTileVectors + v) * 64);
-      }
-#pragma GCC unroll 8
-      for (size_t i = 0; i < kRows; ++i) {
-        const Bytes word = broadcast4(a + quad_of(i, quad) * kQuad + 4 * k);
-#pragma GCC unroll 2
-        for (size_t v = 0; v < kTileVectors; ++v) {
-          dots[i][v] = dot4<T::kWide>(dots[i][v], words[v], word);
+  /// The groups of the panel that begins at the quad `first`; asks for the next panel meanwhile.
+  void add_panel(const Block& block, int64_t first) const {
+    const int64_t quads = simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
+    const Lines next = next_panel(block, first + quads);
+    const int64_t steps = (block.end_tile - block.tile) * quads * kQuadGroups;
+    Ahead ahead;
+    ahead.add(next);
+    const int64_t lines = parts_of(next.count(), simd::CORRAL_ISA::max(1, steps));
+    // As many chains at a time as fit into the level-1 cache.
+    int64_t chains = kQuadGroups;
+    while (chains > 1 && chains * quads > kPanelQuads) chains /= 2;
+    for (int64_t chain = 0; chain < kQuadGroups; chain += chains) {
+      for (int64_t tile = block.tile; tile < block.end_tile; ++tile) {
+        for (int64_t c = chain; c < chain + chains; ++c) {
+          add_run(block, tile, run_of(c, first, quads), ahead, lines);
         }
       }
     }
   }
 
-  void scale(Floats (&sums)[kRows][kTileVectors], const Ints (&dots)[kRows][kTileVectors],
-             int64_t group, int64_t chain, int64_t quad, int64_t half) {
-    const int64_t of = T::kHalves == 2 ? half : 0;
-    const float* b = panel_.scale + (group * T::kHalves + of) * kPanelColumns;
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-      const Floats a = broadcast(a_.scales[quad_of(i, quad) * kQuadGroups + chain]);
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        sums[i][v] = add_scaled(sums[i][v], dots[i][v], a, load64<Floats>(b + v * kVectorColumns));
+  /// The groups of a chain in a panel of `quads` quads, the last of which need not have one.
+  Run run_of(int64_t chain, int64_t first, int64_t quads) const {
+    const int64_t groups = simd::CORRAL_ISA::max(0, p_.groups - first * kQuadGroups - chain);
+    return {.chain = chain,
+            .quads = simd::CORRAL_ISA::min(quads, parts_of(groups, kQuadGroups)),
+            .first = first,
+            .starts = first == 0,
+            .ends = first + quads == p_.quads()};
+  }
+
+  void add_run(const Block& block, int64_t tile, const Run& run, Ahead& ahead,
+               int64_t lines) const {
+    const RowOrder& order = p_.a.order;
+    const int64_t row = order.first_row(tile);
+    const int64_t at = row - order.first_row(block.tile);
+    const Totals totals = fits_in_c(block.col)
+                              ? Totals{p_.c + row * p_.c_row_stride + block.col, p_.c_row_stride}
+                              : Totals{panel_.row_chains(at, 0), Panel::kRowChains};
+    with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
+      PanelTile<T, kRows>(panel_, p_.a, row)
+          .add(run, panel_.row_chains(at, run.chain), totals, ahead, lines);
+    });
+  }
+
+  /// Where the panel from the quad `next` on lies: further along in the same rows of B or, at
+  /// their end, at the start of the rows behind them, be they of another piece, or of the first
+  /// ones again.
+  Lines next_panel(const Block& block, int64_t next) const {
+    int64_t col = block.col;
+    const auto bytes_of = [](int64_t n) { return n / Format::kStepQuads * Format::kStepBytes; };
+    if (next >= p_.quads()) {
+      next = 0;
+      col += kPanelColumns;
+      if (col >= p_.n && block.end_tile < p_.a.order.tiles()) col = 0;
+    }
+    const int64_t bytes = bytes_of(simd::CORRAL_ISA::min(panel_.quads, p_.quads() - next));
+    const std::byte* at = p_.b + col * p_.b_row_bytes + bytes_of(next);
+    return {.at = reinterpret_cast<const char*>(at),
+            .rows = kPanelColumns,
+            .stride_bytes = p_.b_row_bytes,
+            .lines_each = bytes / kLineBytes + 1};
+  }
+
+  /// Brings sums to C that did not fit.
+  void store(const Block& block) const {
+    const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p_.n - block.col);
+    const int64_t row = p_.a.order.first_row(block.tile);
+    const int64_t rows = p_.a.order.first_row(block.end_tile) - row;
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* total = panel_.row_chains(i, 0);
+      float* c = p_.c + (row + i) * p_.c_row_stride + block.col * p_.c_col_stride;
+      for (int64_t j = 0; j < columns; ++j) {
+        float& to = c[j * p_.c_col_stride];
+        to = p_.accumulate ? to + total[j] : total[j];
       }
     }
   }
 
-  void add_minimum(Floats (&sums)[kRows][kTileVectors], int64_t group, int64_t chain, int64_t quad,
-                   int64_t half) {
-    const float* b = panel_.minimum + (group * T::kHalves + half) * kPanelColumns;
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-      const int64_t at = (quad_of(i, quad) * T::kHalves + half) * kQuadGroups + chain;
-      const Floats a = broadcast(a_.sums[at]);
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        sums[i][v] = add_product(sums[i][v], a, load64<Floats>(b + v * kVectorColumns));
-      }
-    }
-  }
-
-  const Panel& panel_;
-  const BlockRows& a_;
-  int64_t row_quads_;
-  int64_t at_;
+  const BlockPiece& p_;
+  Panel panel_;
 };
-
-/// Calls tile.operator()<rows>(at) for rows of at most kRows.
-template <size_t kRows, class Tile>
-inline void with_tile_rows(int64_t rows, const Tile& tile, int64_t at) {
-  if constexpr (kRows > 1) {
-    if (rows != static_cast<int64_t>(kRows)) return with_tile_rows<kRows - 1>(rows, tile, at);
-  }
-  tile.template operator()<kRows>(at);
-}
-
-/// True when a panel's sums can be written to C as they come.
-inline bool fits_in_c(const BlockPiece& p, int64_t col) {
-  return p.c_col_stride == 1 && col + kPanelColumns <= p.n && !p.accumulate;
-}
-
-/// The rows [row, row + rows) of A times the panel of the columns from `col`, whose first quad is
-/// `first`; asks for `next` meanwhile.
-template <class T>
-void multiply_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows, int64_t col,
-                    int64_t first, int64_t quads, const Lines& next) {
-  const int64_t groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p.groups - first * kQuadGroups);
-  const bool last = first + quads == p.quads();
-  const bool in_c = fits_in_c(p, col);
-  int64_t tiles = (rows + kMostTileRows - 1) / kMostTileRows;
-  Ahead ahead;
-  ahead.add(next);
-  const int64_t steps = simd::CORRAL_ISA::max(1, tiles * groups);
-  const int64_t lines = (next.count() + steps - 1) / steps;
-  const auto tile = [&]<size_t kRows>(int64_t at) {
-    const Totals totals = in_c ? Totals{p.c + (row + at) * p.c_row_stride + col, p.c_row_stride}
-                               : Totals{panel.row_chains(at, 0), panel.kRowChains};
-    PanelTile<T, kRows>(panel, p.a, p.quads(), row + at, first)
-        .add(at, groups, first == 0, last ? &totals : nullptr, ahead, lines);
-  };
-  // Tiles of nearly the same number of rows: one of a single row would wait for its own sums.
-  int64_t at = 0;
-  for (; tiles > 0; --tiles) {
-    const int64_t own = (rows - at + tiles - 1) / tiles;
-    with_tile_rows<kTileRows>(own, tile, at);
-    at += own;
-  }
-}
-
-/// Brings sums to C that did not fit.
-inline void store_panel(const Panel& panel, const BlockPiece& p, int64_t row, int64_t rows,
-                        int64_t col) {
-  const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* total = panel.row_chains(i, 0);
-    float* c = p.c + (row + i) * p.c_row_stride + col * p.c_col_stride;
-    for (int64_t j = 0; j < columns; ++j) {
-      float& to = c[j * p.c_col_stride];
-      to = p.accumulate ? to + total[j] : total[j];
-    }
-  }
-}
 
 template <class Format>
 void panels(const BlockPiece& p, std::byte* scratch) {
-  using T = Traits<Format::kWide, Format::kHalves, Format::kMinimum>;
-  const Panel panel(scratch);
-  const int64_t quads = p.quads();
-  for (int64_t col = 0; col < p.n; col += kPanelColumns) {
-    for (int64_t row = 0; row < p.m; row += kBlockRows) {
-      const int64_t rows = simd::CORRAL_ISA::min(kBlockRows, p.m - row);
-      int64_t first = 0;
-      do {  // once for sums of nothing, too
-        const int64_t some = simd::CORRAL_ISA::min(kPanelQuads, quads - first);
-        pack<Format>(panel, p, col, first, some);
-        multiply_panel<T>(panel, p, row, rows, col, first, some,
-                          next_panel<Format>(p, col, first, some));
-        first += kPanelQuads;
-      } while (first < quads);
-      if (!fits_in_c(p, col)) store_panel(panel, p, row, rows, col);
-    }
-  }
+  PanelProduct<Format>(p, scratch).run();
 }
 
 }  // namespace

@@ -87,9 +87,12 @@ struct Job {
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }
   int64_t groups() const { return product->a_MK.cols / kGroup; }
+  int64_t quads() const { return parts(groups(), kQuadGroups); }
   int64_t pieces() const { return parts(n(), piece_columns); }
   bool few_rows() const { return m() <= kFewRows; }
-  int64_t scratch_bytes() const { return few_rows() ? 0 : kernel->panel_scratch_bytes(m()); }
+  int64_t scratch_bytes() const { 
+    return few_rows() ? 0 : kernel->panel_scratch_bytes(m(), quads());
+  }
 
   /// Whether both multiply the same rows of A.
   bool shares_a(const Job& other) const {
@@ -100,16 +103,16 @@ struct Job {
   }
   /// Memory of A as bytes, with its sums and scales.
   int64_t a_bytes() const {
-    const int64_t quads = m() * parts(groups(), kQuadGroups);
-    return quads * (kQuad + lane_bytes() * (1 + 2 * kernel->halves));
+    return m() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel->halves));
   }
   void place_a(std::byte* at) {
-    const int64_t quads = m() * parts(groups(), kQuadGroups);
+    const int64_t all = m() * quads();
     const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
-    a = {.bytes = reinterpret_cast<int8_t*>(take(quads * kQuad)),
-         .scales = reinterpret_cast<float*>(take(quads * lane_bytes())),
-         .start = reinterpret_cast<int32_t*>(take(quads * lane_bytes() * kernel->halves)),
-         .sums = reinterpret_cast<float*>(take(quads * lane_bytes() * kernel->halves))};
+    a = {.bytes = reinterpret_cast<int8_t*>(take(all * kQuad)),
+         .scales = reinterpret_cast<float*>(take(all * lane_bytes())),
+         .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel->halves)),
+         .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel->halves)),
+         .order = {m(), quads(), few_rows() ? 0 : kernel->tile_rows}};
   }
   void quantize_a(Device& device) const {
     const MatrixView& x = product->a_MK;

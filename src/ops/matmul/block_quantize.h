@@ -76,9 +76,38 @@ struct QuadSums {
   }
 };
 
+/// Where a row of A goes.
+struct RowOfA {
+  const BlockRows& a;
+  RowPlaces pieces;
+  RowPlaces scales;
+  RowPlaces sums;
+
+  RowOfA(const BlockRows& rows, int64_t row, int64_t halves)
+      : a(rows),
+        pieces(rows.order.places(row, 2)),
+        scales(rows.order.places(row, 1)),
+        sums(rows.order.places(row, halves)) {}
+
+  void store_bytes(int64_t quad, int64_t half, const U8x16 (&bytes)[4]) const {
+    for (int64_t g = 0; g < kQuadGroups; ++g) {
+      simd::CORRAL_ISA::store(a.bytes + pieces.at(quad, half, g) * 16, bytes[g]);
+    }
+  }
+  void store_scales(int64_t quad, F4 scale) const {
+    for (int64_t g = 0; g < kQuadGroups; ++g) a.scales[scales.at(quad, 0, g)] = scale[g];
+  }
+  void store_sums(int64_t quad, int64_t half, I4 start, F4 sum) const {
+    for (int64_t g = 0; g < kQuadGroups; ++g) {
+      a.start[sums.at(quad, half, g)] = start[g];
+      a.sums[sums.at(quad, half, g)] = sum[g];
+    }
+  }
+};
+
 /// A quad of 128 floats.
 template <class Format>
-void quantize_quad(const float* x, const BlockRows& a, int64_t quad) {
+void quantize_quad(const float* x, const RowOfA& to, int64_t quad) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
   const I4 largest = largest_of(x);
   const I4 finite = largest < kInfinity;
@@ -99,15 +128,14 @@ void quantize_quad(const float* x, const BlockRows& a, int64_t quad) {
   };
   const Bytes first = half_bytes(0);
   const Bytes last = half_bytes(1);
-  store64(a.bytes + quad * kQuad, first);
-  store64(a.bytes + quad * kQuad + 64, last);
-  simd::CORRAL_ISA::store(a.scales + quad * kQuadGroups, scale);
+  to.store_bytes(quad, 0, bytes[0]);
+  to.store_bytes(quad, 1, bytes[1]);
+  to.store_scales(quad, scale);
   QuadSums sums(first, last);
   if constexpr (kHalves == 1) sums.half[0] += sums.half[1];
   for (int64_t h = 0; h < kHalves; ++h) {
-    const int64_t at = (quad * kHalves + h) * kQuadGroups;
-    simd::CORRAL_ISA::store(a.start + at, -Format::kOffset * sums.half[h]);
-    simd::CORRAL_ISA::store(a.sums + at, -scale * __builtin_convertvector(sums.half[h], F4));
+    to.store_sums(quad, h, -Format::kOffset * sums.half[h],
+                  -scale * __builtin_convertvector(sums.half[h], F4));
   }
 }
 
@@ -115,12 +143,12 @@ template <class Format>
 void quantize(const float* x, int64_t groups, const BlockRows& a, int64_t row) {
   const int64_t whole = groups / kQuadGroups;
   const int64_t rest = groups % kQuadGroups;
-  const int64_t first = row * (whole + (rest != 0 ? 1 : 0));
-  for (int64_t q = 0; q < whole; ++q) quantize_quad<Format>(x + q * kQuad, a, first + q);
+  const RowOfA to(a, row, Format::kHalves);
+  for (int64_t q = 0; q < whole; ++q) quantize_quad<Format>(x + q * kQuad, to, q);
   if (rest != 0) {
     float padded[kQuad] = {};
     std::memcpy(padded, x + whole * kQuad, static_cast<size_t>(rest * kGroup) * sizeof(float));
-    quantize_quad<Format>(padded, a, first + whole);
+    quantize_quad<Format>(padded, to, whole);
   }
 }
 

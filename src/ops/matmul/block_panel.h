@@ -1,0 +1,63 @@
+#pragma once
+
+// A panel: some columns and values of K of B, unpacked for tiles of rows of A. For *_isa.cc files.
+
+#include "ops/matmul/block_kernel.h"
+#include "ops/matmul/block_vec.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+constexpr int64_t kVectorColumns = 16;
+// Vectors of columns and rows of A of a tile: sums of dots and a chain fill the registers.
+#if defined(__AVX512F__)
+constexpr size_t kTileVectors = 2;
+constexpr size_t kTileRows = 6;
+#elif defined(__AVX2__) || defined(__ARM_NEON)
+constexpr size_t kTileVectors = 1;
+constexpr size_t kTileRows = 2;
+#else
+constexpr size_t kTileVectors = 1;
+constexpr size_t kTileRows = 1;
+#endif
+constexpr auto kMostTileRows = static_cast<int64_t>(kTileRows);
+constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
+// Quads of a panel at most, so that a chain's groups, with their scales and what comes by of A, fit
+// into the level-1 cache: 20 KiB at 32 columns.
+constexpr int64_t kPanelQuads = 20;
+
+/// A panel of so many quads, and the chains of the rows of A, in scratch memory.
+struct Panel {
+  // A group is 2 halves of 4 times 4 bytes of all columns; groups of a chain lie together.
+  U8* bytes;       // [4 chains, quads, 2, 4, columns, 4]
+  float* scale;    // [4 chains, quads, halves, columns]
+  float* minimum;  // the same
+  float* chains;   // [rows, 4 chains, columns]
+  int64_t quads;
+
+  static constexpr int64_t kQuadBytes = kQuad * kPanelColumns;
+  static constexpr int64_t kQuadScaleBytes = kQuadGroups * 2 * kPanelColumns * 4;
+  static constexpr int64_t kRowChains = kQuadGroups * kPanelColumns;
+
+  static int64_t scratch_bytes(int64_t rows, int64_t quads) {
+    return quads * (kQuadBytes + 2 * kQuadScaleBytes) +
+           rows * kRowChains * static_cast<int64_t>(sizeof(float));
+  }
+  Panel(std::byte* scratch, int64_t quads_of)
+      : bytes(reinterpret_cast<U8*>(scratch)),
+        scale(reinterpret_cast<float*>(scratch + quads_of * kQuadBytes)),
+        minimum(scale + quads_of * kQuadScaleBytes / 4),
+        chains(minimum + quads_of * kQuadScaleBytes / 4),
+        quads(quads_of) {}
+
+  int64_t group(int64_t chain, int64_t quad) const { return chain * quads + quad; }
+  std::byte* group_bytes(int64_t group) const {
+    return reinterpret_cast<std::byte*>(bytes) + group * kGroup * kPanelColumns;
+  }
+  float* row_chains(int64_t row, int64_t chain) const {
+    return chains + row * kRowChains + chain * kPanelColumns;
+  }
+};
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
