@@ -38,10 +38,6 @@ nlohmann::ordered_json samples_json(const engine::Samples& samples) {
           {"all", samples.all}};
 }
 
-double share(const engine::Samples& samples, double limit) {
-  return limit > 0 ? samples.median() / limit : 0;
-}
-
 /// What does not change from row to row of the table.
 struct Subject {
   std::string name;
@@ -107,21 +103,22 @@ class Table {
 void print(const BenchCommand& options, const engine::BenchOptions& bench, const Subject& subject,
            int threads, const engine::BenchResult& result, std::ostream& out) {
   Table table({"model", "size", "params", "threads", "kv", "test", "t/s", "limit", "share"});
-  const auto add = [&](const std::string& test, const engine::Samples& samples, double limit) {
+  const auto add = [&](const std::string& test, const engine::Samples& samples,
+                       const engine::Samples& limits) {
     if (samples.all.empty()) return;
     table.add({subject.name, fixed(static_cast<double>(subject.bytes) / 1e9, 2) + " GB",
                fixed(static_cast<double>(subject.parameters) / 1e9, 2) + " B", str(threads),
                subject.kv, test, fixed(samples.median(), 1) + " ± " + fixed(samples.deviation(), 1),
-               limit > 0 ? fixed(limit, 1) : "",
-               limit > 0 ? fixed(100 * share(samples, limit), 0) + " %" : ""});
+               limits.all.empty() ? "" : fixed(limits.median(), 1),
+               limits.all.empty() ? "" : fixed(100 * samples.shares(limits).median(), 0) + " %"});
   };
   const std::string depth = bench.depth_tokens > 0 ? str(" @ d", bench.depth_tokens) : "";
   const std::string together = bench.sequences > 1 ? str(" x", bench.sequences) : "";
   add(str("pp", bench.prompt_tokens), result.prefill_tps, result.prefill_limit_tps);
   add(str("tg", bench.generated_tokens, together, depth), result.decode_tps,
       result.decode_limit_tps);
-  add("text", result.text_plain_tps, 0);
-  add("text, guessed", result.text_speculative_tps, 0);
+  add("text", result.text_plain_tps, {});
+  add("text, guessed", result.text_speculative_tps, {});
   table.print(out);
   out << "limit: of prompts, the products at the peak of their arithmetic; of decoding, "
       << fixed(static_cast<double>(result.weight_bytes_per_token) / 1e6, 1)
@@ -146,10 +143,10 @@ nlohmann::ordered_json result_json(const engine::BenchOptions& bench, const Subj
   json["sequences"] = bench.sequences;
   json["prefill_tps"] = samples_json(result.prefill_tps);
   json["decode_tps"] = samples_json(result.decode_tps);
-  json["prefill_limit_tps"] = result.prefill_limit_tps;
-  json["decode_limit_tps"] = result.decode_limit_tps;
-  json["prefill_share"] = share(result.prefill_tps, result.prefill_limit_tps);
-  json["decode_share"] = share(result.decode_tps, result.decode_limit_tps);
+  json["prefill_limit_tps"] = result.prefill_limit_tps.median();
+  json["decode_limit_tps"] = result.decode_limit_tps.median();
+  json["prefill_share"] = result.prefill_tps.shares(result.prefill_limit_tps).median();
+  json["decode_share"] = result.decode_tps.shares(result.decode_limit_tps).median();
   json["weight_bytes_per_token"] = result.weight_bytes_per_token;
   json["read_gb_per_s"] = samples_json(result.read_gb_per_s);
   if (!result.text_plain_tps.all.empty()) {

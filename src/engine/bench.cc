@@ -1,9 +1,7 @@
 #include "engine/bench.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "base/clock.h"
@@ -14,9 +12,6 @@
 
 namespace corral::engine {
 namespace {
-
-// Far beyond any last-level cache of today's machines, yet quick to read.
-constexpr int64_t kBandwidthBytes = int64_t{512} << 20;
 
 std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size, uint64_t seed) {
   const Philox random(seed);
@@ -91,6 +86,8 @@ double decode_tps(const model::TextModel& model, const BenchOptions& options) {
   const int64_t decoded = options.generated_tokens * options.sequences;
   const auto tokens = random_tokens(options.depth_tokens + decoded, model.config().vocab_size, 2);
   Run run(model, options, options.sequences);
+  // What reading memory drove out of the caches.
+  Run(model, options, 1).decode(tokens);
   const auto depth = static_cast<size_t>(options.depth_tokens);
   run.prefill(std::span(tokens).first(depth), options.piece_tokens);
   const auto start = Clock::now();
@@ -130,23 +127,51 @@ void bench_text(Session& session, const BenchOptions& options, bool counted, Ben
   result.speculation.accepted += guessed.speculation.accepted;
 }
 
-// The bounds of what was measured.
-void add_limits(const model::TextModel& model, const BenchOptions& options, BenchResult& result) {
-  result.weight_bytes_per_token = weight_bytes_per_step(model);
-  const double read = result.read_gb_per_s.median() * 1e9;
-  // The bytes of a step: weights once, keys and values of each sequence halfway through the run.
-  const int64_t position = options.depth_tokens + options.generated_tokens / 2;
-  const int64_t step_bytes =
-      weight_bytes_per_step(model, options.sequences) +
-      options.sequences * kv_bytes_per_token(model.config(), position, options.kv_types);
-  result.decode_limit_tps =
-      read * static_cast<double>(options.sequences) / static_cast<double>(step_bytes);
-  if (options.prompt_tokens == 0) return;
-  result.prefill_limit_tps =
-      static_cast<double>(options.prompt_tokens) /
-      seconds_at_peak(*model.device(), prompt_work(model, options.prompt_tokens, options.precision,
-                                                   options.kv_types));
-}
+// Runs prefill and decoding with their bounds beside them.
+class Measurement {
+ public:
+  Measurement(const model::TextModel& model, const BenchOptions& options, BenchResult& result)
+      : model_(model), options_(options), result_(result), memory_(*model.device()) {}
+
+  void prefill(bool counted) {
+    const PromptWork work =
+        prompt_work(model_, options_.prompt_tokens, options_.precision, options_.kv_types);
+    const double before = seconds_at_peak(*model_.device(), work);
+    const double tps = prefill_tps(model_, options_);
+    const double after = seconds_at_peak(*model_.device(), work);
+    if (!counted) return;
+    result_.prefill_tps.all.push_back(tps);
+    result_.prefill_limit_tps.all.push_back(static_cast<double>(options_.prompt_tokens) /
+                                            ((before + after) / 2));
+  }
+
+  void decode(bool counted) {
+    const double before = memory_.measure();
+    const double tps = decode_tps(model_, options_);
+    const double after = memory_.measure();
+    if (!counted) return;
+    result_.decode_tps.all.push_back(tps);
+    for (const double read : {before, after}) result_.read_gb_per_s.all.push_back(read);
+    result_.decode_limit_tps.all.push_back((before + after) / 2 * 1e9 / bytes_per_token());
+  }
+
+ private:
+  // Of a step its weights once, and keys and values of each sequence halfway through the run.
+  double bytes_per_token() const {
+    const int64_t sequences = options_.sequences;
+    const int64_t position = options_.depth_tokens + options_.generated_tokens / 2;
+    const int64_t keys_and_values =
+        kv_bytes_per_token(model_.config(), position, options_.kv_types);
+    return static_cast<double>(weight_bytes_per_step(model_, sequences) +
+                               sequences * keys_and_values) /
+           static_cast<double>(sequences);
+  }
+
+  const model::TextModel& model_;
+  const BenchOptions& options_;
+  BenchResult& result_;
+  ReadBandwidth memory_;
+};
 
 }  // namespace
 
@@ -169,23 +194,12 @@ double Samples::deviation() const {
   return std::sqrt(squares / (n - 1));
 }
 
-double measure_read_bandwidth(Device& device) {
-  const int64_t words = kBandwidthBytes / 8;
-  std::byte* memory = device.allocate(kBandwidthBytes);
-  auto* data = reinterpret_cast<uint64_t*>(memory);
-  device.threads().parallel_for(words, 1 << 16, [&](int64_t begin, int64_t end) {
-    std::memset(data + begin, 1, static_cast<size_t>(end - begin) * 8);
-  });
-  std::atomic<uint64_t> total{0};  // so that the loads cannot be left out
-  const auto start = Clock::now();
-  device.threads().parallel_for(words, 1 << 16, [&](int64_t begin, int64_t end) {
-    uint64_t sum = 0;
-    for (int64_t i = begin; i < end; ++i) sum += data[i];
-    total += sum;
-  });
-  const double seconds = seconds_since(start);
-  device.release(memory, kBandwidthBytes);
-  return static_cast<double>(kBandwidthBytes) / 1e9 / seconds;
+Samples Samples::shares(const Samples& limits) const {
+  Samples shares;
+  for (size_t i = 0; i < std::min(all.size(), limits.all.size()); ++i) {
+    shares.all.push_back(all[i] / limits.all[i]);
+  }
+  return shares;
 }
 
 BenchResult bench(const model::TextModel& model, const BenchOptions& options,
@@ -194,22 +208,17 @@ BenchResult bench(const model::TextModel& model, const BenchOptions& options,
   model::ForwardOptions forward;
   forward.precision = options.precision;
   Session session(model, nullptr, forward, options.piece_tokens, options.kv_types);
+  result.weight_bytes_per_token = weight_bytes_per_step(model);
+  Measurement measurement(model, options, result);
   for (int64_t run = 0; run <= options.repetitions; ++run) {
-    const double bandwidth = measure_read_bandwidth(*model.device());
-    const double prefill = options.prompt_tokens > 0 ? prefill_tps(model, options) : 0;
-    const double decode = options.generated_tokens > 0 ? decode_tps(model, options) : 0;
     const bool counted = run > 0;  // the first one warms caches and allocator
+    if (options.prompt_tokens > 0) measurement.prefill(counted);
+    if (options.generated_tokens > 0) measurement.decode(counted);
     if (options.text.size() > 1 && options.generated_tokens > 0) {
       bench_text(session, options, counted, result);
     }
-    if (counted) {
-      result.read_gb_per_s.all.push_back(bandwidth);
-      if (options.prompt_tokens > 0) result.prefill_tps.all.push_back(prefill);
-      if (options.generated_tokens > 0) result.decode_tps.all.push_back(decode);
-    }
     if (on_run) on_run(run);
   }
-  add_limits(model, options, result);
   return result;
 }
 

@@ -36,24 +36,24 @@ struct Samples {
   double max() const;
   /// Standard deviation; 0 of fewer than two.
   double deviation() const;
+  /// Each over that of `limits` from the same run.
+  Samples shares(const Samples& limits) const;
 };
 
 struct BenchResult {
   Samples prefill_tps;
   Samples decode_tps;                  // of all sequences together
   int64_t weight_bytes_per_token = 0;  // that one decoded token has to read
-  Samples read_gb_per_s;               // memory bandwidth, measured before and between the runs
-  /// The most that this machine can do: see engine/bench_limits.h.
-  double prefill_limit_tps = 0;
-  double decode_limit_tps = 0;
+  Samples read_gb_per_s;               // memory bandwidth before and after each decoding
+  /// The most that this machine could have done (engine/bench_limits.h), by what it gave right
+  /// before and after each run: other work on it moves both by tens of percent within seconds.
+  Samples prefill_limit_tps;
+  Samples decode_limit_tps;
 
   Samples text_plain_tps;
   Samples text_speculative_tps;
   SpeculationStats speculation;  // of all counted runs
 };
-
-/// Bandwidth of reading a buffer much larger than the caches with all threads, in GB/s (1e9 bytes).
-double measure_read_bandwidth(Device& device);
 
 /// Times prefill and decoding of pseudo-random tokens, as the peer harnesses do: random tokens
 /// spread over the experts, while a random model's own greedy output soon repeats itself. on_run is

@@ -1,9 +1,14 @@
 #include "engine/bench_limits.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
+#include "base/clock.h"
 #include "model/layer_spec.h"
 #include "tensor/peak.h"
 
@@ -38,6 +43,14 @@ void for_each_product(const model::TextModel& model,
       mlp(layer.moe->experts, model.layers()[i].experts_per_token, true);
     }
   }
+}
+
+constexpr int64_t kLeastBandwidthBytes = int64_t{128} << 20;
+
+/// Bytes that are read to measure the bandwidth, whole megabytes.
+int64_t bandwidth_bytes() {
+  const int64_t cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);  // 0 or -1 where it is not known
+  return std::max(4 * cache, kLeastBandwidthBytes) >> 20 << 20;
 }
 
 /// Of `experts`, those that `choices` even choices are expected to wake.
@@ -98,6 +111,28 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
   (types.k == DType::kBF16 ? work.bf16 : work.f32) += each;
   (types.v == DType::kBF16 ? work.bf16 : work.f32) += each;
   return work;
+}
+
+ReadBandwidth::ReadBandwidth(Device& device)
+    : device_(device), bytes_(bandwidth_bytes()), memory_(device.allocate(bytes_)) {
+  device.threads().parallel_for(bytes_, 1 << 20, [&](int64_t begin, int64_t end) {
+    std::memset(memory_ + begin, 1, static_cast<size_t>(end - begin));
+  });
+}
+
+ReadBandwidth::~ReadBandwidth() { device_.release(memory_, bytes_); }
+
+double ReadBandwidth::measure() {
+  const auto* data = reinterpret_cast<const uint64_t*>(memory_);
+  const int64_t words = bytes_ / 8;
+  std::atomic<uint64_t> total{0};  // so that the loads cannot be left out
+  const auto start = Clock::now();
+  device_.threads().parallel_for(words, 1 << 16, [&](int64_t begin, int64_t end) {
+    uint64_t sum = 0;
+    for (int64_t i = begin; i < end; ++i) sum += data[i];
+    total += sum;
+  });
+  return static_cast<double>(bytes_) / 1e9 / seconds_since(start);
 }
 
 double seconds_at_peak(Device& device, const PromptWork& work) {

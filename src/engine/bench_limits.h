@@ -4,6 +4,7 @@
 
 #include "kv/kv_types.h"
 #include "model/text_model.h"
+#include "tensor/device.h"
 
 namespace corral::engine {
 
@@ -24,6 +25,24 @@ struct PromptWork {
 /// they see. Weights in blocks are multiplied as bytes; others as `precision` says.
 PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Precision precision,
                        kv::KvTypes types);
+
+/// Measures the bandwidth of reading memory, with all threads and a buffer four times as large as
+/// the last-level cache.
+class ReadBandwidth {
+ public:
+  explicit ReadBandwidth(Device& device);
+  ReadBandwidth(const ReadBandwidth&) = delete;
+  ReadBandwidth& operator=(const ReadBandwidth&) = delete;
+  ~ReadBandwidth();
+
+  /// In GB/s (1e9 bytes), now. Leaves nothing else in the caches.
+  double measure();
+
+ private:
+  Device& device_;
+  int64_t bytes_;
+  std::byte* memory_;
+};
 
 /// Seconds in which the device could do it with nothing but multiply-adds, at the peaks measured
 /// now.

@@ -90,7 +90,7 @@ struct Job {
   int64_t quads() const { return parts(groups(), kQuadGroups); }
   int64_t pieces() const { return parts(n(), piece_columns); }
   bool few_rows() const { return m() <= kFewRows; }
-  int64_t scratch_bytes() const { 
+  int64_t scratch_bytes() const {
     return few_rows() ? 0 : kernel->panel_scratch_bytes(m(), quads());
   }
 

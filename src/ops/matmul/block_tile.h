@@ -57,8 +57,7 @@ class PanelTile {
     });
     for (int64_t quad = 0; quad < run.quads; ++quad) {
       for (int64_t line = 0; line < lines; ++line) ahead.fetch();
-      add_group(sums, panel_.group(run.chain, quad),
-                a_.order.quads * run.chain + run.first + quad);
+      add_group(sums, panel_.group(run.chain, quad), a_.order.quads * run.chain + run.first + quad);
     }
     each_sum([&](size_t i, size_t v) {
       if (!run.ends) return store64(at(i, v), sums[i][v]);
@@ -139,8 +138,8 @@ class PanelTile {
       const Floats row = broadcast(rows[i]);
 #pragma GCC unroll 2
       for (size_t v = 0; v < kTileVectors; ++v) {
-        sums[i][v] = add_scaled(sums[i][v], dots[i][v], row,
-                                load64<Floats>(columns + v * kVectorColumns));
+        sums[i][v] =
+            add_scaled(sums[i][v], dots[i][v], row, load64<Floats>(columns + v * kVectorColumns));
       }
     }
   }
