@@ -131,11 +131,15 @@ inline auto six_bit_scales(const Rows& rows, int quad) {
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    return group_pairs(block, 16 + 64 * quad);
+    const int at = 16 + 64 * quad;
+    return {Block::template fields<0, 4, 0, 4>(block.template lanes<0, 0, 2, 2>(at), 0x0F),
+            Block::template fields<0, 4, 0, 4>(block.template lanes<1, 1, 3, 3>(at), 0x0F)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
-    return six_bit_scales(rows, quad);
+    auto all = six_bit_scales(rows, quad);
+    all.scale[0] = scales_of_fields<0, 4, 0, 4>(rows, all.scale[0]);
+    return all;
   }
 };
 
@@ -210,7 +214,10 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    return two_bits(block, 16 + 32 * quad);
+    const auto fields = [&](int at) {
+      return Block::template fields<0, 2, 4, 6>(block.same(at + 32 * quad), 3);
+    };
+    return {fields(16), fields(32)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -221,7 +228,10 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
     const auto d = rows.word(80);
     auto scales = sixteen_scales(a & kLow, b & kLow, halves_of_words<false>(d));
     const auto minima = sixteen_scales((a >> 4) & kLow, (b >> 4) & kLow, halves_of_words<true>(d));
-    for (int half = 0; half < 2; ++half) scales.minimum[half] = minima.scale[half];
+    for (int half = 0; half < 2; ++half) {
+      scales.scale[half] = scales_of_fields<0, 2, 4, 6>(rows, scales.scale[half]);
+      scales.minimum[half] = minima.scale[half];
+    }
     return scales;
   }
 };

@@ -170,7 +170,30 @@ struct GroupsOfRow {
   static Bytes shifted(const Bytes& x, uint8_t mask) {
     return shifted_lanes<kA, kB, kC, kD>(x, mask);
   }
+  /// Lane g holds the fields of its group, `mask` wide from the g-th number of bits on: times 2 to
+  /// that number where the products can take such bytes, for which the scales make up (field_scales).
+  template <int kA, int kB, int kC, int kD>
+  static Bytes fields(const Bytes& x, uint32_t mask) {
+#if defined(__AVX512VNNI__)
+    const auto lane = [&](int bits) { return U32x4{} + (mask << bits) * 0x01010101u; };
+    const auto own = of_lanes<U32x4, Bytes>(lane(kA), lane(kB), lane(kC), lane(kD));
+    return {{x.part[0] & own.part[0]}};
+#else
+    return shifted<-kA, -kB, -kC, -kD>(x, static_cast<uint8_t>(mask));
+#endif
+  }
 };
+
+/// The scales of fields that GroupsOfRow leaves in place.
+template <int kA, int kB, int kC, int kD>
+inline Floats field_scales(const Floats& scales) {
+#if defined(__AVX512VNNI__)
+  const auto lane = [](int bits) { return F4{} + 1.0f / static_cast<float>(1 << bits); };
+  return product(scales, of_lanes<F4, Floats>(lane(kA), lane(kB), lane(kC), lane(kD)));
+#else
+  return scales;
+#endif
+}
 
 /// The same of one group of it in four rows: a lane for each row, made as GroupsOfRow makes lane
 /// kLane of each of them.
@@ -189,6 +212,10 @@ struct GroupOfRows {
   template <int kA, int kB, int kC, int kD>
   static Bytes shifted(const Bytes& x, uint8_t mask) {
     return shifted_bytes<kOf<kA, kB, kC, kD>>(x, mask);
+  }
+  template <int kA, int kB, int kC, int kD>
+  static Bytes fields(const Bytes& x, uint8_t mask) {
+    return shifted<-kA, -kB, -kC, -kD>(x, mask);
   }
 
  private:

@@ -44,6 +44,12 @@ struct FourRows {
   }
 };
 
+/// See GroupsOfRow::fields.
+template <int kA, int kB, int kC, int kD>
+inline Floats scales_of_fields(const FourRows&, const Floats& scales) {
+  return field_scales<kA, kB, kC, kD>(scales);
+}
+
 /// Byte g of word j becomes element j of lane g.
 inline Floats floats_of_bytes(U32x4 words) {
   const auto x = reinterpret_cast<U8x16>(words);
@@ -131,6 +137,11 @@ struct SixteenRows {
     return {{whole(0), whole(1), whole(2), whole(3)}};
   }
 };
+
+template <int kA, int kB, int kC, int kD>
+inline GroupFloats scales_of_fields(const SixteenRows&, const GroupFloats& scales) {
+  return scales;
+}
 
 /// f(g) as a vector of integers, for each of four groups.
 template <class F>
