@@ -10,13 +10,14 @@ namespace corral::ops::CORRAL_ISA {
 namespace {
 
 // Blocks of 32 values: codes() is given four of them, neighbours in a row or, where a row ends
-// inside a quad, one of each of four rows, whose scales are then those of block_scales(). `part` is
-// unused.
+// inside a quad, one of each of four rows, whose scales are then those of block_scales(); or a word
+// of one of each of sixteen rows (BlockWord). `part` is unused.
 
 struct Q8_0 : FormatOf<34, 1, 0, true, false>, HalfScales<Q8_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    return {wide(piece_of_blocks<Q8_0, 2>(blocks)), wide(piece_of_blocks<Q8_0, 18>(blocks))};
+    const Codes both = pair_of_blocks<Q8_0, 2>(blocks);
+    return {wide(both.first), wide(both.last)};
   }
 };
 
@@ -104,14 +105,15 @@ struct MXFP4 : FormatOf<17, 1, 12, false, false> {
   }
 };
 
-// Blocks of 256 values; codes() is given one of a row, or one of each of four rows (GroupsOfRow,
-// GroupOfRows), and the number of the half of it that it is to unpack.
+// Blocks of 256 values; codes() is given one of a row (GroupsOfRow), or a word of a group of one of
+// each of sixteen rows (GroupWord), and the number of the half of it that it is to unpack.
 
 /// Of two neighbouring groups the first has the low and the second the high halves of 32 bytes.
 template <class Block>
 inline Codes group_pairs(const Block& block, int at) {
-  return {Block::template shifted<0, -4, 0, -4>(block.template lanes<0, 0, 2, 2>(at), 0x0F),
-          Block::template shifted<0, -4, 0, -4>(block.template lanes<1, 1, 3, 3>(at), 0x0F)};
+  const Codes both = block.template pairs<0, 0, 2, 2>(at);
+  return {Block::template shifted<0, -4, 0, -4>(both.first, 0x0F),
+          Block::template shifted<0, -4, 0, -4>(both.last, 0x0F)};
 }
 
 /// The 6-bit scales and minima of Q4_K and Q5_K.
@@ -131,9 +133,9 @@ inline auto six_bit_scales(const Rows& rows, int quad) {
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const int at = 16 + 64 * quad;
-    return {Block::template fields<0, 4, 0, 4>(block.template lanes<0, 0, 2, 2>(at), 0x0F),
-            Block::template fields<0, 4, 0, 4>(block.template lanes<1, 1, 3, 3>(at), 0x0F)};
+    const Codes both = block.template pairs<0, 0, 2, 2>(16 + 64 * quad);
+    return {Block::template fields<0, 4, 0, 4>(both.first, 0x0F),
+            Block::template fields<0, 4, 0, 4>(both.last, 0x0F)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -147,12 +149,12 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = group_pairs(block, 48 + 64 * quad);
-    const auto fifth = [&](int at) {  // bit g of a byte is of group g
-      const Bytes bits = block.same(at);
+    const auto fifth = [&](const Bytes& bits) {  // bit g of a byte is of group g
       return quad == 0 ? Block::template shifted<4, 3, 2, 1>(bits, 0x10)
                        : Block::template shifted<0, -1, -2, -3>(bits, 0x10);
     };
-    return {merged(low.first, fifth(16)), merged(low.last, fifth(32))};
+    const Codes bits = block.same_pair(16);
+    return {merged(low.first, fifth(bits.first)), merged(low.last, fifth(bits.last))};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -163,15 +165,13 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
 struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const int low = 64 * quad;
-    const auto high = [&](int at) {
-      return Block::template shifted<4, 2, 0, -2>(block.same(128 + 32 * quad + at), 0x30);
+    const Codes low = block.template pairs<0, 2, 0, 2>(64 * quad);
+    const Codes high = block.same_pair(128 + 32 * quad);
+    const auto all = [](const Bytes& four, const Bytes& two) {
+      return merged(Block::template shifted<0, 0, -4, -4>(four, 0x0F),
+                    Block::template shifted<4, 2, 0, -2>(two, 0x30));
     };
-    return {
-        merged(Block::template shifted<0, 0, -4, -4>(block.template lanes<0, 2, 0, 2>(low), 0x0F),
-               high(0)),
-        merged(Block::template shifted<0, 0, -4, -4>(block.template lanes<1, 3, 1, 3>(low), 0x0F),
-               high(16))};
+    return {all(low.first, high.first), all(low.last, high.last)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -181,23 +181,17 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
   }
 };
 
-/// The two-bit codes of Q2_K and Q3_K: group g has bits 2g and 2g + 1.
-template <class Block>
-inline Codes two_bits(const Block& block, int at) {
-  return {Block::template shifted<0, -2, -4, -6>(block.same(at), 3),
-          Block::template shifted<0, -2, -4, -6>(block.same(at + 16), 3)};
-}
-
 struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const Codes low = two_bits(block, 32 + 32 * quad);
-    const auto third = [&](int at) {  // bit g of a byte is of group g
-      const Bytes bits = block.same(at);
-      return quad == 0 ? Block::template shifted<2, 1, 0, -1>(bits, 4)
-                       : Block::template shifted<-2, -3, -4, -5>(bits, 4);
+    const Codes low = block.same_pair(32 + 32 * quad);  // group g has bits 2g and 2g + 1
+    const Codes high = block.same_pair(0);              // bit g of a byte is of group g
+    const auto all = [&](const Bytes& two, const Bytes& third) {
+      return merged(Block::template shifted<0, -2, -4, -6>(two, 3),
+                    quad == 0 ? Block::template shifted<2, 1, 0, -1>(third, 4)
+                              : Block::template shifted<-2, -3, -4, -5>(third, 4));
     };
-    return {merged(low.first, third(0)), merged(low.last, third(16))};
+    return {all(low.first, high.first), all(low.last, high.last)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -214,10 +208,9 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const auto fields = [&](int at) {
-      return Block::template fields<0, 2, 4, 6>(block.same(at + 32 * quad), 3);
-    };
-    return {fields(16), fields(32)};
+    const Codes all = block.same_pair(16 + 32 * quad);  // group g has bits 2g and 2g + 1
+    return {Block::template fields<0, 2, 4, 6>(all.first, 3),
+            Block::template fields<0, 2, 4, 6>(all.last, 3)};
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {

@@ -130,41 +130,34 @@ class SixteenColumns {
   }
 
  private:
-  /// Lane l of the result is of row 4l + j.
-  template <int kGroup>
-  Codes codes(int64_t j, int part) const {
-    RowsAt rows = at_ + 4 * j;
+  template <int kGroup, int kWord>
+  Codes codes(int part) const {
     if constexpr (Format::kStepQuads == 1) {
-      constexpr int kAt = kGroup * Format::kBlockBytes;
-      const std::byte* blocks[4] = {rows[0] + kAt, rows[1] + kAt, rows[2] + kAt, rows[3] + kAt};
-      return Format::codes(LooseBlocks{blocks}, part);
+      return Format::codes(BlockWord<kWord>{{at_}, kGroup * Format::kBlockBytes}, part);
     } else {
-      return Format::codes(GroupOfRows<kGroup>{rows}, part);
+      return Format::codes(GroupWord<kGroup, kWord>{{at_}}, part);
     }
   }
 
-  /// Two groups before either is stored, so that bytes which they share are loaded once.
+  /// Two groups before either is stored, so that bytes which they share are turned once.
   template <int kA, int kB>
   void pack_codes(int64_t quad, int part) const {
-    const Codes a[4] = {codes<kA>(0, part), codes<kA>(1, part), codes<kA>(2, part),
-                        codes<kA>(3, part)};
-    const Codes b[4] = {codes<kB>(0, part), codes<kB>(1, part), codes<kB>(2, part),
-                        codes<kB>(3, part)};
+    const Codes a[4] = {codes<kA, 0>(part), codes<kA, 1>(part), codes<kA, 2>(part),
+                        codes<kA, 3>(part)};
+    const Codes b[4] = {codes<kB, 0>(part), codes<kB, 1>(part), codes<kB, 2>(part),
+                        codes<kB, 3>(part)};
     store_codes<kA>(quad, a);
     store_codes<kB>(quad, b);
   }
   template <int kGroup>
-  void store_codes(int64_t quad, const Codes (&b)[4]) const {
-    std::byte* to = panel_.group_bytes(panel_.group(kGroup, quad)) + col_ * 4;
-    pack_half(to, b[0].first, b[1].first, b[2].first, b[3].first);
-    pack_half(to + 4 * kPanelColumns * 4, b[0].last, b[1].last, b[2].last, b[3].last);
-  }
-  static void pack_half(std::byte* to, const Bytes& a, const Bytes& b, const Bytes& c,
-                        const Bytes& d) {
-    Bytes words[4];
-    transpose_words(a, b, c, d, words);
+  void store_codes(int64_t quad, const Codes (&words)[4]) const {
+    std::byte* first = panel_.group_bytes(panel_.group(kGroup, quad)) + col_ * 4;
+    std::byte* last = first + 4 * kPanelColumns * 4;
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < 4; ++k) store64(to + k * kPanelColumns * 4, words[k]);
+    for (int64_t k = 0; k < 4; ++k) {
+      store64(first + k * kPanelColumns * 4, words[k].first);
+      store64(last + k * kPanelColumns * 4, words[k].last);
+    }
   }
 
   void pack_scales(int64_t quad, int part) const {

@@ -163,15 +163,23 @@ struct GroupsOfRow {
   Bytes lanes(int at) const {
     return lanes_at<kA, kB, kC, kD>(block + at);
   }
+  /// Lane g holds the 32 bytes at `at` + 16 * the g-th number.
+  template <int kA, int kB, int kC, int kD>
+  Codes pairs(int at) const {
+    return {lanes<kA, kB, kC, kD>(at), lanes<kA + 1, kB + 1, kC + 1, kD + 1>(at)};
+  }
   /// Every lane holds the 16 bytes at `at`.
   Bytes same(int at) const { return same_lanes(block + at); }
+  /// Every lane holds the 32 bytes at `at`.
+  Codes same_pair(int at) const { return {same(at), same(at + 16)}; }
   /// Lane g shifted by the g-th number: shifted_lanes.
   template <int kA, int kB, int kC, int kD>
   static Bytes shifted(const Bytes& x, uint8_t mask) {
     return shifted_lanes<kA, kB, kC, kD>(x, mask);
   }
   /// Lane g holds the fields of its group, `mask` wide from the g-th number of bits on: times 2 to
-  /// that number where the products can take such bytes, for which the scales make up (field_scales).
+  /// that number where the products can take such bytes, for which the scales make up
+  /// (field_scales).
   template <int kA, int kB, int kC, int kD>
   static Bytes fields(const Bytes& x, uint32_t mask) {
 #if defined(__AVX512VNNI__)
@@ -195,20 +203,93 @@ inline Floats field_scales(const Floats& scales) {
 #endif
 }
 
-/// The same of one group of it in four rows: a lane for each row, made as GroupsOfRow makes lane
-/// kLane of each of them.
-template <int kLane>
-struct GroupOfRows {
-  RowsAt blocks;
+#if defined(__AVX512F__)
+
+/// Bytes of sixteen rows as words: a vector holds a word of all of them. Turned before it is
+/// unpacked, a packed byte is turned once for all that is in it. `at` has the rows j, j + 4, j + 8
+/// and j + 12 side by side.
+struct RowWords {
+  RowsAt at;
+
+  /// Word kWord of the 16 bytes at `offset`.
+  template <int kWord>
+  Bytes word(int offset) const {
+    Bytes words[4];
+    four(offset, words);
+    return words[kWord];
+  }
+  void four(int offset, Bytes (&words)[4]) const {
+    const auto lanes = [&](int j) {
+      return bytes_of_lanes(load16(at[4 * j] + offset), load16(at[4 * j + 1] + offset),
+                            load16(at[4 * j + 2] + offset), load16(at[4 * j + 3] + offset));
+    };
+    transpose_words(lanes(0), lanes(1), lanes(2), lanes(3), words);
+  }
+  /// Words kWord and kWord + 4 of the 32 bytes at `offset`.
+  template <int kWord>
+  Codes two_words(int offset) const {
+    const auto load = [&](int j) {
+      return simd::CORRAL_ISA::load<__m256i>(at[j % 4 * 4 + j / 4] + offset);
+    };
+    const auto both = [&](int j) -> Bytes {
+      return {{reinterpret_cast<U8>(_mm512_maskz_inserti64x4(
+          0xFF, _mm512_maskz_inserti64x4(0xFF, _mm512_setzero_si512(), load(j), 0), load(j + 4),
+          1))}};
+    };
+    Bytes low[4];
+    Bytes high[4];
+    transpose_words(both(0), both(1), both(2), both(3), low);
+    transpose_words(both(8), both(9), both(10), both(11), high);
+    const auto pick = [&]<int kOrder>() -> Bytes {
+      return {{reinterpret_cast<U8>(
+          _mm512_maskz_shuffle_i32x4(0xFFFF, reinterpret_cast<__m512i>(low[kWord].part[0]),
+                                     reinterpret_cast<__m512i>(high[kWord].part[0]), kOrder))}};
+    };
+    return {pick.template operator()<0x88>(), pick.template operator()<0xDD>()};
+  }
+};
+
+/// Word kWord of what sixteen rows have in a block each.
+template <int kWord>
+struct BlockWord {
+  RowWords rows;
+  int block;  // where it begins in the rows
+
+  Bytes piece(int at) const { return rows.word<kWord>(block + at); }
+  Codes pair(int at) const { return rows.two_words<kWord>(block + at); }
+  /// Of a row the bits 4 * kWord to 4 * kWord + 3 of the 16 at `at`, a byte each.
+  Bytes fifth_bits(int at) const {
+    // Bit i of a number goes to bit 8i + 4.
+    constexpr auto kBytes = [](int bits) { return (bits * 0x204081 & 0x01010101) << 4; };
+    const __m512i table =
+        _mm512_setr_epi32(kBytes(0), kBytes(1), kBytes(2), kBytes(3), kBytes(4), kBytes(5),
+                          kBytes(6), kBytes(7), kBytes(8), kBytes(9), kBytes(10), kBytes(11),
+                          kBytes(12), kBytes(13), kBytes(14), kBytes(15));
+    I32 bits;
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; ++j) {
+      bits[j] = load_word<int32_t>(rows.at[j / 4 + j % 4 * 4] + block + at);
+    }
+    // The number of an entry is the four lowest bits.
+    return {{reinterpret_cast<U8>(_mm512_maskz_permutexvar_epi32(
+        0xFFFF, reinterpret_cast<__m512i>(bits >> (4 * kWord)), table))}};
+  }
+};
+
+/// The same of a group of half a block of 256 values, made as GroupsOfRow makes lane kLane.
+template <int kLane, int kWord>
+struct GroupWord {
+  RowWords rows;
 
   template <int kA, int kB, int kC, int kD>
   Bytes lanes(int at) const {
-    return same(at + 16 * kOf<kA, kB, kC, kD>);
+    return rows.word<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
   }
-  Bytes same(int at) const {
-    return bytes_of_lanes(load16(blocks[0] + at), load16(blocks[1] + at), load16(blocks[2] + at),
-                          load16(blocks[3] + at));
+  template <int kA, int kB, int kC, int kD>
+  Codes pairs(int at) const {
+    return rows.two_words<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
   }
+  Codes same_pair(int at) const { return rows.two_words<kWord>(at); }
   template <int kA, int kB, int kC, int kD>
   static Bytes shifted(const Bytes& x, uint8_t mask) {
     return shifted_bytes<kOf<kA, kB, kC, kD>>(x, mask);
@@ -226,9 +307,11 @@ struct GroupOfRows {
                                           : kD;
 };
 
+#endif
+
 /// The 16 bytes at `kAt` in each of four blocks.
 template <class Format, int kAt, class Blocks>
-inline Bytes piece_of_blocks(const Blocks& blocks) {
+inline Bytes lanes_of_blocks(const Blocks& blocks) {
 #if defined(__AVX512BW__)
   // Two overlapping vectors hold all of a row's blocks.
   constexpr int kStride = Format::kBlockBytes;
@@ -242,6 +325,25 @@ inline Bytes piece_of_blocks(const Blocks& blocks) {
 #endif
   const auto load = [&](int g) { return load16(blocks.at(g) + kAt); };
   return bytes_of_lanes(load(0), load(1), load(2), load(3));
+}
+
+/// The same, or a word of them in sixteen rows.
+template <class Format, int kAt, class Blocks>
+inline Bytes piece_of_blocks(const Blocks& blocks) {
+  if constexpr (requires { blocks.piece(kAt); }) {
+    return blocks.piece(kAt);
+  } else {
+    return lanes_of_blocks<Format, kAt>(blocks);
+  }
+}
+/// The 32 bytes there.
+template <class Format, int kAt, class Blocks>
+inline Codes pair_of_blocks(const Blocks& blocks) {
+  if constexpr (requires { blocks.pair(kAt); }) {
+    return blocks.pair(kAt);
+  } else {
+    return {lanes_of_blocks<Format, kAt>(blocks), lanes_of_blocks<Format, kAt + 16>(blocks)};
+  }
 }
 
 /// Byte i is `value` where bit i of bits is set, else zero.
@@ -287,15 +389,19 @@ inline Bytes looked_up(const uint8_t (&table)[16], const Bytes& x) {
 #endif
 }
 
-/// The fifth bits, 32 of them at `kAt` of each of four blocks: of the first or of the last values.
+/// The fifth bits of the first or of the last values, 16 of them at `kAt` of each block.
 template <int kAt, class Blocks>
 inline Bytes fifth_bits(const Blocks& blocks) {
-  uint64_t bits = 0;
+  if constexpr (requires { blocks.fifth_bits(kAt); }) {
+    return blocks.fifth_bits(kAt);
+  } else {
+    uint64_t bits = 0;
 #pragma GCC unroll 4
-  for (int g = 0; g < 4; ++g) {
-    bits |= uint64_t{load_word<uint16_t>(blocks.at(g) + kAt)} << (16 * g);
+    for (int g = 0; g < 4; ++g) {
+      bits |= uint64_t{load_word<uint16_t>(blocks.at(g) + kAt)} << (16 * g);
+    }
+    return spread_bits(bits, 0x10);
   }
-  return spread_bits(bits, 0x10);
 }
 
 /// The scales of a format whose blocks begin with an f16 scale and, if it has one, an f16 minimum.

@@ -130,9 +130,8 @@ struct SixteenRows {
     return words;
   }
   FourWords<Words> four_words(int at) const {
-    const auto bytes = [&](int j) { return GroupOfRows<0>{rows + 4 * j}.same(at); };
     Bytes words[4];
-    transpose_words(bytes(0), bytes(1), bytes(2), bytes(3), words);
+    RowWords{rows}.four(at, words);
     const auto whole = [&](int k) { return reinterpret_cast<Words>(words[k].part[0]); };
     return {{whole(0), whole(1), whole(2), whole(3)}};
   }
