@@ -86,22 +86,17 @@ class PanelProduct {
     int64_t chains = kQuadGroups;
     while (chains > 1 && chains * quads > kPanelQuads) chains /= 2;
     for (int64_t chain = 0; chain < kQuadGroups; chain += chains) {
+      const Run run = {
+          .chain = chain,
+          .end_chain = chain + chains,
+          .groups = simd::CORRAL_ISA::min(quads * kQuadGroups, p_.groups - first * kQuadGroups),
+          .first = first,
+          .starts = first == 0,
+          .ends = first + quads == p_.quads()};
       for (int64_t tile = block.tile; tile < block.end_tile; ++tile) {
-        for (int64_t c = chain; c < chain + chains; ++c) {
-          add_run(block, tile, run_of(c, first, quads), ahead, lines);
-        }
+        add_run(block, tile, run, ahead, lines);
       }
     }
-  }
-
-  /// The groups of a chain in a panel of `quads` quads, the last of which need not have one.
-  Run run_of(int64_t chain, int64_t first, int64_t quads) const {
-    const int64_t groups = simd::CORRAL_ISA::max(0, p_.groups - first * kQuadGroups - chain);
-    return {.chain = chain,
-            .quads = simd::CORRAL_ISA::min(quads, parts_of(groups, kQuadGroups)),
-            .first = first,
-            .starts = first == 0,
-            .ends = first + quads == p_.quads()};
   }
 
   void add_run(const Block& block, int64_t tile, const Run& run, Ahead& ahead,
@@ -114,7 +109,7 @@ class PanelProduct {
                               : Totals{panel_.row_chains(at, 0), Panel::kRowChains};
     with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
       PanelTile<T, kRows>(panel_, p_.a, row)
-          .add(run, panel_.row_chains(at, run.chain), totals, ahead, lines);
+          .add(run, panel_.row_chains(at, 0), totals, ahead, lines);
     });
   }
 

@@ -17,13 +17,19 @@ struct Traits {
   static constexpr bool kMinimum = kHasMinimum;
 };
 
-/// The groups of one chain in the first `quads` quads of a panel, which begins at the quad `first`.
+/// Some chains of the groups of a panel, which begins at the quad `first`.
 struct Run {
   int64_t chain;
-  int64_t quads;
+  int64_t end_chain;
+  int64_t groups;  // of the panel
   int64_t first;
-  bool starts;  // whether it begins the chain
-  bool ends;    // whether it completes it
+  bool starts;  // whether the panel begins the chains
+  bool ends;    // whether it completes them
+
+  /// Quads that have a group of this chain: the last need not.
+  int64_t quads(int64_t of_chain) const {
+    return (groups - of_chain + kQuadGroups - 1) / kQuadGroups;
+  }
 };
 
 /// Where the sums of a tile go: its first row, and how far it is to the next.
@@ -39,7 +45,7 @@ class PanelTile {
   PanelTile(const Panel& panel, const BlockRows& a, int64_t row)
       : panel_(panel), a_(a), numbers_(row * a.order.quads * kQuadGroups) {}
 
-  /// Goes on with a chain, which is kept at `kept` between its runs. A chain that ends is added to
+  /// Goes on with chains, which are kept from `kept` on between panels. One that ends is added to
   /// the totals, or begins them if it is the first. For each group `lines` lines are asked for.
   void add(const Run& run, float* kept, const Totals& totals, Ahead& ahead, int64_t lines) {
     // By the time of the stores their lines are there: stores that miss wait for one another.
@@ -48,22 +54,30 @@ class PanelTile {
         for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(total(totals, i, v), 1, 3);
       }
     }
-    const auto at = [&](size_t i, size_t v) {
-      return kept + static_cast<int64_t>(i) * Panel::kRowChains + v * kVectorColumns;
-    };
-    Floats sums[kRows][kTileVectors];
-    each_sum([&](size_t i, size_t v) {
-      sums[i][v] = run.starts ? broadcast(0.0f) : load64<Floats>(at(i, v));
-    });
-    for (int64_t quad = 0; quad < run.quads; ++quad) {
-      for (int64_t line = 0; line < lines; ++line) ahead.fetch();
-      add_group(sums, panel_.group(run.chain, quad), a_.order.quads * run.chain + run.first + quad);
+    for (int64_t chain = run.chain; chain < run.end_chain; ++chain) {
+      const auto at = [&](size_t i, size_t v) {
+        return kept + static_cast<int64_t>(i) * Panel::kRowChains + chain * kPanelColumns +
+               v * kVectorColumns;
+      };
+      Floats sums[kRows][kTileVectors];
+      each_sum([&](size_t i, size_t v) {
+        sums[i][v] = run.starts ? broadcast(0.0f) : load64<Floats>(at(i, v));
+      });
+      const int64_t quads = run.quads(chain);
+      for (int64_t quad = 0; quad < quads; ++quad) {
+        for (int64_t line = 0; line < lines; ++line) ahead.fetch();
+        add_group(sums, panel_.group(chain, quad), a_.order.quads * chain + run.first + quad);
+      }
+      if (!run.ends) {
+        each_sum([&](size_t i, size_t v) { store64(at(i, v), sums[i][v]); });
+        continue;
+      }
+      each_sum([&](size_t i, size_t v) {
+        float* to = total(totals, i, v);
+        if (chain > 0) sums[i][v] = sum(load64<Floats>(to), sums[i][v]);
+        store64(to, sums[i][v]);
+      });
     }
-    each_sum([&](size_t i, size_t v) {
-      if (!run.ends) return store64(at(i, v), sums[i][v]);
-      float* to = total(totals, i, v);
-      store64(to, run.chain > 0 ? sum(load64<Floats>(to), sums[i][v]) : sums[i][v]);
-    });
   }
 
  private:
