@@ -164,6 +164,19 @@ std::vector<int> allowed_cpus() {
   return cpus;
 }
 
+int64_t level3_cache_bytes(const fs::path& root, const std::vector<int>& allowed) {
+  std::set<std::string> counted;  // the processors that share one
+  int64_t bytes = 0;
+  for (const int id : allowed) {
+    const auto cache =
+        root / "sys/devices/system/cpu" / ("cpu" + std::to_string(id)) / "cache/index3";
+    const std::string sharing = first_line(cache / "shared_cpu_list");
+    if (sharing.empty() || !counted.insert(sharing).second) continue;
+    bytes += number_in(first_line(cache / "size")).value_or(0) << 10;  // "32768K"
+  }
+  return bytes;
+}
+
 CpuTopology read_cpu_topology(const fs::path& root, const std::vector<int>& allowed) {
   CpuTopology topology;
   for (const int id : allowed) {

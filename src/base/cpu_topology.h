@@ -27,6 +27,9 @@ struct CpuTopology {
 /// of these processors. What is missing or unreadable counts as: a core of its own, node 0, fast,
 /// no limit.
 CpuTopology read_cpu_topology(const std::filesystem::path& root, const std::vector<int>& allowed);
+/// Bytes of the level-3 caches of these processors together, as sysfs below `root` says; 0 when it
+/// does not. (sysconf() gives a virtual machine all of its host's.)
+int64_t level3_cache_bytes(const std::filesystem::path& root, const std::vector<int>& allowed);
 /// The processors in this thread's affinity mask; {0} when the system does not say.
 std::vector<int> allowed_cpus();
 

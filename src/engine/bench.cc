@@ -86,7 +86,7 @@ double decode_tps(const model::TextModel& model, const BenchOptions& options) {
   const int64_t decoded = options.generated_tokens * options.sequences;
   const auto tokens = random_tokens(options.depth_tokens + decoded, model.config().vocab_size, 2);
   Run run(model, options, options.sequences);
-  // What reading memory drove out of the caches.
+  // Brings back what reading memory drove out of the caches.
   Run(model, options, 1).decode(tokens);
   const auto depth = static_cast<size_t>(options.depth_tokens);
   run.prefill(std::span(tokens).first(depth), options.piece_tokens);

@@ -1,7 +1,5 @@
 #include "engine/bench_limits.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <functional>
 
 #include "base/clock.h"
+#include "base/cpu_topology.h"
 #include "model/layer_spec.h"
 #include "tensor/peak.h"
 
@@ -46,11 +45,12 @@ void for_each_product(const model::TextModel& model,
 }
 
 constexpr int64_t kLeastBandwidthBytes = int64_t{128} << 20;
+constexpr int64_t kMostBandwidthBytes = int64_t{1} << 30;
 
-/// Bytes that are read to measure the bandwidth, whole megabytes.
+/// Bytes that are read to measure the bandwidth.
 int64_t bandwidth_bytes() {
-  const int64_t cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);  // 0 or -1 where it is not known
-  return std::max(4 * cache, kLeastBandwidthBytes) >> 20 << 20;
+  const int64_t caches = level3_cache_bytes("/", allowed_cpus());
+  return std::clamp(4 * caches, kLeastBandwidthBytes, kMostBandwidthBytes);
 }
 
 /// Of `experts`, those that `choices` even choices are expected to wake.

@@ -29,6 +29,9 @@ class Machine {
   CpuTopology topology(const std::vector<int>& allowed) const {
     return read_cpu_topology(dir_.path(), allowed);
   }
+  int64_t level3(const std::vector<int>& allowed) const {
+    return level3_cache_bytes(dir_.path(), allowed);
+  }
 
  private:
   test::TempDir dir_;
@@ -37,6 +40,17 @@ class Machine {
 TEST(CpuTopology, CountsEveryProcessorWhenNothingIsKnown) {
   const Machine machine;
   EXPECT_THAT(cpus_to_compute_on(machine.topology({0, 1, 5})), ElementsAre(0, 1, 5));
+}
+
+TEST(CpuTopology, AddsUpTheLevel3CachesOfTheProcessors) {
+  const Machine machine;
+  for (const int id : {0, 1, 2, 3}) {
+    machine.cpu(id, "cache/index3/shared_cpu_list", id < 2 ? "0-1" : "2-3");
+    machine.cpu(id, "cache/index3/size", "32768K");
+  }
+  EXPECT_EQ(machine.level3({0, 1, 2, 3}), int64_t{64} << 20);
+  EXPECT_EQ(machine.level3({2, 3}), int64_t{32} << 20);
+  EXPECT_EQ(machine.level3({4}), 0);
 }
 
 TEST(CpuTopology, TakesOneHardwareThreadOfACore) {
