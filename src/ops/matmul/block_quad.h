@@ -179,7 +179,7 @@ struct GroupsOfRow {
   }
   /// Lane g holds the fields of its group, `mask` wide from the g-th number of bits on: times 2 to
   /// that number where the products can take such bytes, for which the scales make up
-  /// (field_scales).
+  /// (scales_of_fields).
   template <int kA, int kB, int kC, int kD>
   static Bytes fields(const Bytes& x, uint32_t mask) {
 #if defined(__AVX512VNNI__)
@@ -191,17 +191,6 @@ struct GroupsOfRow {
 #endif
   }
 };
-
-/// The scales of fields that GroupsOfRow leaves in place.
-template <int kA, int kB, int kC, int kD>
-inline Floats field_scales(const Floats& scales) {
-#if defined(__AVX512VNNI__)
-  const auto lane = [](int bits) { return F4{} + 1.0f / static_cast<float>(1 << bits); };
-  return product(scales, of_lanes<F4, Floats>(lane(kA), lane(kB), lane(kC), lane(kD)));
-#else
-  return scales;
-#endif
-}
 
 #if defined(__AVX512F__)
 

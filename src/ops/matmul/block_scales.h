@@ -44,10 +44,16 @@ struct FourRows {
   }
 };
 
-/// See GroupsOfRow::fields.
+/// The scales of what GroupsOfRow::fields leaves in place. They are exact, and so is what becomes
+/// of them, but where the product of the scales of A and B is nearly subnormal, below 2^-120.
 template <int kA, int kB, int kC, int kD>
 inline Floats scales_of_fields(const FourRows&, const Floats& scales) {
-  return field_scales<kA, kB, kC, kD>(scales);
+#if defined(__AVX512VNNI__)
+  const auto lane = [](int bits) { return F4{} + 1.0f / static_cast<float>(1 << bits); };
+  return product(scales, of_lanes<F4, Floats>(lane(kA), lane(kB), lane(kC), lane(kD)));
+#else
+  return scales;
+#endif
 }
 
 /// Byte g of word j becomes element j of lane g.
