@@ -10,11 +10,8 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "simd/isa.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "tensor/device.h"
+#include "tensor/peak.h"
 
 // The ceilings that benchmarks report their share of: measured by loops that do nothing else.
 
@@ -22,41 +19,12 @@ namespace corral::bench {
 
 enum class Ceiling {
   kF32,   // multiply-adds of floats in registers, 2 operations each
-  kBF16,  // vdpbf16ps
-  kInt8,  // vpdpbusd
+  kBF16,  // of pairs of bf16, in vectors or tiles
+  kInt8,  // of bytes, likewise
   kRead,  // bytes read from memory
 };
 
 namespace detail {
-
-inline constexpr int kChains = 12;  // enough to hide the latency of two units
-
-#if defined(__x86_64__)
-__attribute__((noinline, target("avx512f,avx512bf16,avx512vnni"))) inline void spin_avx512(
-    Ceiling what, int64_t rounds) {
-  const __m512i ones = _mm512_set1_epi32(0x3F003F00);  // bf16 pairs or a float, all normal numbers
-  __m512i sum[kChains];
-  for (__m512i& s : sum) s = _mm512_setzero_si512();
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 12
-    for (__m512i& s : sum) {
-      if (what == Ceiling::kF32) asm volatile("vfmadd231ps %1, %1, %0" : "+v"(s) : "v"(ones));
-      if (what == Ceiling::kBF16) asm volatile("vdpbf16ps %1, %1, %0" : "+v"(s) : "v"(ones));
-      if (what == Ceiling::kInt8) asm volatile("vpdpbusd %1, %1, %0" : "+v"(s) : "v"(ones));
-    }
-  }
-}
-
-__attribute__((noinline, target("avx2,fma"))) inline void spin_avx2(int64_t rounds) {
-  const __m256 half = _mm256_set1_ps(0.5f);
-  __m256 sum[kChains];
-  for (__m256& s : sum) s = _mm256_setzero_ps();
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 12
-    for (__m256& s : sum) asm volatile("vfmadd231ps %1, %1, %0" : "+x"(s) : "x"(half));
-  }
-}
-#endif
 
 /// Work per second of `work` units done by each of the threads in body(member); the best of twenty.
 inline double best_rate(int threads, double work, const std::function<void(int)>& body) {
@@ -95,26 +63,16 @@ inline double read_rate(int threads) {
 
 inline double measure(Ceiling what, int threads) {
   if (what == Ceiling::kRead) return read_rate(threads);
-#if defined(__x86_64__)
-  constexpr int64_t kRounds = 1 << 21;
-  const auto rate = [&](double per_instruction, const std::function<void(int)>& body) {
-    return best_rate(threads, per_instruction * kChains * kRounds, body);
-  };
-  if (simd::detect_isa() == simd::Isa::kAvx512) {
-    const double operations = what == Ceiling::kF32 ? 32 : what == Ceiling::kBF16 ? 64 : 128;
-    return rate(operations, [what](int) { spin_avx512(what, kRounds); });
-  }
-  if (simd::detect_isa() == simd::Isa::kAvx2 && what == Ceiling::kF32) {
-    return rate(16, [](int) { spin_avx2(kRounds); });
-  }
-#endif
-  return 0;
+  const DevicePtr device = Device::cpu({.threads = threads});
+  return measure_peak(*device, what == Ceiling::kF32    ? Arithmetic::kF32
+                               : what == Ceiling::kBF16 ? Arithmetic::kBF16
+                                                        : Arithmetic::kInt8);
 }
 
 }  // namespace detail
 
-/// What this machine does at most with this many threads, in operations or bytes a second; 0 when
-/// it lacks the instruction. Measured once a process, for some tenths of a second.
+/// What this machine does at most with this many threads, in operations or bytes a second (see
+/// measure_peak). Measured once a process, for some tenths of a second.
 inline double ceiling(Ceiling what, int threads) {
   static std::map<std::pair<Ceiling, int>, double> known;
   const auto [at, added] = known.try_emplace({what, threads}, 0);

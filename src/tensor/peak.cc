@@ -14,11 +14,22 @@ constexpr double kSampleSeconds = 0.015;
 constexpr int kSamples = 4;
 constexpr int64_t kRounds = 20000;
 
+PeakKernels kernels_of(const Device& device) {
+  PeakKernels kernels =
+      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak, dotprod::kPeak);
+#if defined(__x86_64__)
+  if (device.isa() == simd::Isa::kAmx) {
+    kernels.bf16 = amx::kPeak.bf16;
+    kernels.int8 = amx::kPeak.int8;
+  }
+#endif
+  return kernels;
+}
+
 }  // namespace
 
 double measure_peak(Device& device, Arithmetic arithmetic) {
-  const PeakKernels& kernels =
-      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak, dotprod::kPeak);
+  const PeakKernels kernels = kernels_of(device);
   const PeakKernel kernel = arithmetic == Arithmetic::kBF16   ? kernels.bf16
                             : arithmetic == Arithmetic::kInt8 ? kernels.int8
                                                               : kernels.f32;

@@ -14,6 +14,12 @@ struct PeakKernels {
   PeakKernel int8;  // the same as f32 in the portable set and NEON
 };
 
+/// Those of an instruction set with tiles.
+struct TilePeaks {
+  PeakKernel bf16;
+  PeakKernel int8;
+};
+
 namespace portable {
 extern const PeakKernels kPeak;
 }
@@ -23,6 +29,11 @@ extern const PeakKernels kPeak;
 namespace avx512 {
 extern const PeakKernels kPeak;
 }
+namespace amx {
+#if defined(__x86_64__)
+extern const TilePeaks kPeak;
+#endif
+}  // namespace amx
 namespace dotprod {
 #if defined(__aarch64__)
 extern const PeakKernels kPeak;

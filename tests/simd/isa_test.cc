@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <fstream>
+#include <iterator>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -44,13 +46,19 @@ TEST(Isa, ChoiceFollowsTheInstructionSet) {
   const int avx2 = 1;
   const int avx512 = 2;
   const int dotprod = 3;
+  const int amx = 4;
   EXPECT_EQ(choose(Isa::kPortable, portable, avx2, avx512), portable);
   EXPECT_EQ(choose(Isa::kPortable, portable, avx2, avx512, dotprod), portable);
 #if defined(__x86_64__)
   EXPECT_EQ(choose(Isa::kAvx2, portable, avx2, avx512), avx2);
   EXPECT_EQ(choose(Isa::kAvx512, portable, avx2, avx512, dotprod), avx512);
+  EXPECT_EQ(choose(Isa::kAmx, portable, avx2, avx512), avx512);
+  EXPECT_EQ(choose(Isa::kAmx, portable, avx2, avx512, dotprod), avx512);
+  EXPECT_EQ(choose(Isa::kAmx, portable, avx2, avx512, amx, dotprod), amx);
+  EXPECT_EQ(choose(Isa::kAvx512, portable, avx2, avx512, amx, dotprod), avx512);
 #else
   EXPECT_EQ(choose(Isa::kAvx512, portable, avx2, avx512), portable);
+  EXPECT_EQ(choose(Isa::kAmx, portable, avx2, avx512, amx, dotprod), portable);
 #endif
 #if defined(__aarch64__)
   EXPECT_EQ(choose(Isa::kDotprod, portable, avx2, avx512, dotprod), dotprod);
@@ -67,6 +75,15 @@ TEST(Isa, DetectionAgreesWithWhatTheSystemSays) {
   if (best == Isa::kAvx512) {
     EXPECT_TRUE(__builtin_cpu_supports("avx512f"));
     EXPECT_THAT(machine_isas(), ElementsAre(Isa::kPortable, Isa::kAvx2, Isa::kAvx512));
+  }
+  std::ifstream info("/proc/cpuinfo");
+  const std::string flags((std::istreambuf_iterator<char>(info)), std::istreambuf_iterator<char>());
+  if (best == Isa::kAmx) {
+    EXPECT_THAT(flags, ::testing::HasSubstr("amx_tile"));
+    EXPECT_THAT(machine_isas(), ElementsAre(Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAmx));
+  } else {  // Linux without the state of tiles hides the flags
+    EXPECT_TRUE(best != Isa::kAvx512 || flags.find(" amx_bf16") == std::string::npos ||
+                flags.find(" amx_int8") == std::string::npos);
   }
 #elif defined(__aarch64__)
   std::ifstream info("/proc/self/auxv", std::ios::binary);

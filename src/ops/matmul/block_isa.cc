@@ -12,11 +12,9 @@ using Multiply = void (*)(const BlockPiece&);
 template <class Format>
 constexpr BlockKernel kernel_of(Multiply few = rows<Format>) {
   return {.halves = static_cast<int64_t>(Format::kHalves),
-          .tile_rows = kMostTileRows,
           .quantize = quantize<Format>,
           .rows = few,
-          .panels = panels<Format>,
-          .panel_scratch_bytes = panel_scratch_bytes<Format>};
+          .panels = panels_of<Format>()};
 }
 
 }  // namespace

@@ -27,26 +27,38 @@ struct RowPlaces {
   }
 };
 
-/// The order of the numbers of A. A group has one or two of each kind, its halves.
+/// The order of the numbers of A, of which a group has one or two of each kind, its halves.
+enum class RowForm : uint8_t {
+  kRows,  // row after row: [rows, quads, halves, 4]
+  // Tiles of at most so many rows, of each [4, quads, halves, its rows], the order in which it is
+  // multiplied. Tiles are as nearly the same as can be: one of a single row would wait for its own
+  // sums.
+  kEvenTiles,
+  kFullTiles,  // tiles of so many rows but for the last, of each [4, quads, its rows, halves]
+};
 struct RowOrder {
   int64_t rows;
   int64_t quads;
-  // 0: row after row, [rows, quads, halves, 4]. Otherwise tiles of at most so many rows, as nearly
-  // the same as can be, since a tile of a single row would wait for its own sums: of each tile
-  // [4, quads, halves, its rows], the order in which it is multiplied.
+  RowForm form;
   int64_t tile_rows;
 
   int64_t tiles() const { return (rows + tile_rows - 1) / tile_rows; }
   /// The first row of a tile; of the tile behind the last, the number of rows.
-  int64_t first_row(int64_t tile) const { return tile * rows / tiles(); }
+  int64_t first_row(int64_t tile) const {
+    if (form == RowForm::kEvenTiles) return tile * rows / tiles();
+    const int64_t row = tile * tile_rows;
+    return row < rows ? row : rows;
+  }
 
   RowPlaces places(int64_t row, int64_t halves) const {
     const int64_t row_numbers = quads * halves * kQuadGroups;
-    if (tile_rows == 0) return {row * row_numbers, halves * kQuadGroups, kQuadGroups, 1};
-    const int64_t tile = ((row + 1) * tiles() - 1) / rows;
+    if (form == RowForm::kRows) return {row * row_numbers, halves * kQuadGroups, kQuadGroups, 1};
+    const bool even = form == RowForm::kEvenTiles;
+    const int64_t tile = even ? ((row + 1) * tiles() - 1) / rows : row / tile_rows;
     const int64_t first = first_row(tile);
     const int64_t own = first_row(tile + 1) - first;
-    return {first * row_numbers + row - first, halves * own, own, quads * halves * own};
+    return {first * row_numbers + (row - first) * (even ? 1 : halves), halves * own,
+            even ? own : 1, quads * halves * own};
   }
 };
 
@@ -76,6 +88,15 @@ struct BlockPiece {
   int64_t quads() const { return (groups + kQuadGroups - 1) / kQuadGroups; }
 };
 
+/// The kernel of a block format for many rows of A: unpacks B into panels that all of them use.
+struct BlockPanels {
+  RowForm form;  // of A, in tiles
+  int64_t tile_rows;
+  /// `scratch`: scratch_bytes(m, quads).
+  void (*multiply)(const BlockPiece& piece, std::byte* scratch);
+  int64_t (*scratch_bytes)(int64_t m, int64_t quads);
+};
+
 /// The kernels of a block format on an instruction set.
 ///
 /// An element of C is the sum of four chains: chain i takes the groups g with g mod 4 = i in their
@@ -86,35 +107,34 @@ struct BlockPiece {
 /// ((chain 0 + chain 1) + chain 2) + chain 3 is written, or added to C. `rows` and `panels` give
 /// the same bits.
 struct BlockKernel {
-  int64_t halves;     // scales a group: 1 or 2
-  int64_t tile_rows;  // of A in the order of `panels`; that of `rows` is row after row
+  int64_t halves;  // scales a group: 1 or 2
   /// Quantizes 32 * groups floats as row `row` of a: scale = max|x| / 127, byte = x / scale to
   /// nearest even. A group that holds a value that is not finite gets the scale NaN, so that the
   /// product shows it.
   void (*quantize)(const float* x, int64_t groups, const BlockRows& a, int64_t row);
-  /// Reads B once for a few rows of A: for products that wait for memory. No scratch.
+  /// Reads B once for a few rows of A, which lie row after row: for products that wait for memory.
   void (*rows)(const BlockPiece& piece);
-  /// Unpacks B into panels that all rows of A use. `scratch`: panel_scratch_bytes(m, quads).
-  void (*panels)(const BlockPiece& piece, std::byte* scratch);
-  int64_t (*panel_scratch_bytes)(int64_t m, int64_t quads);
+  BlockPanels panels;
 };
 
-/// The kernels of all formats.
-struct BlockKernels {
-  BlockKernel q8_0;
-  BlockKernel q4_0;
-  BlockKernel q4_1;
-  BlockKernel q5_0;
-  BlockKernel q5_1;
-  BlockKernel iq4_nl;
-  BlockKernel mxfp4;
-  BlockKernel q2_k;
-  BlockKernel q3_k;
-  BlockKernel q4_k;
-  BlockKernel q5_k;
-  BlockKernel q6_k;
-  BlockKernel iq4_xs;
+/// Something of each format.
+template <class T>
+struct OfBlocks {
+  T q8_0;
+  T q4_0;
+  T q4_1;
+  T q5_0;
+  T q5_1;
+  T iq4_nl;
+  T mxfp4;
+  T q2_k;
+  T q3_k;
+  T q4_k;
+  T q5_k;
+  T q6_k;
+  T iq4_xs;
 };
+using BlockKernels = OfBlocks<BlockKernel>;
 
 namespace portable {
 extern const BlockKernels kBlocks;
@@ -132,5 +152,10 @@ extern const BlockKernels kBlocks;
 using portable::kBlocks;
 #endif
 }  // namespace dotprod
+namespace amx {
+#if defined(__x86_64__)
+extern const OfBlocks<BlockPanels> kPanels;
+#endif
+}  // namespace amx
 
 }  // namespace corral::ops

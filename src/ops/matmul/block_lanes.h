@@ -206,7 +206,7 @@ inline Floats spread(const float* x) {
   const __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(x));
   return {{reinterpret_cast<F32>(_mm512_maskz_permutexvar_ps(0xFFFF, order, all))}};
 #else
-  return of_lanes<F4, Floats>(F4{} + x[0], F4{} + x[1], F4{} + x[2], F4{} + x[3]);
+  return of_lanes<F4, Floats>(x[0] - F4{}, x[1] - F4{}, x[2] - F4{}, x[3] - F4{});
 #endif
 }
 inline Ints spread(const int32_t* x) {

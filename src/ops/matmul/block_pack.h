@@ -60,17 +60,21 @@ inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
 template <class Format>
 inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
                       const Scales<Format::kHalves>& scales) {
-  pack_half(panel, quad, 0, col, b[0].first, b[1].first, b[2].first, b[3].first);
-  pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
+  const auto bytes = [](const Bytes& x) { return panel_bytes<Format>(x); };
+  pack_half(panel, quad, 0, col, bytes(b[0].first), bytes(b[1].first), bytes(b[2].first),
+            bytes(b[3].first));
+  pack_half(panel, quad, 1, col, bytes(b[0].last), bytes(b[1].last), bytes(b[2].last),
+            bytes(b[3].last));
   pack_scales<Format>(panel, quad, col, scales);
 }
 
 /// One group of four rows, which a lane of codes each has, as columns col to col + 3.
+template <class Format>
 inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Codes& b,
-                       const BlockScales& scales, bool minimum) {
+                       const BlockScales& scales) {
   std::byte codes[2][kRowsB][16];
-  store64(codes[0], b.first);
-  store64(codes[1], b.last);
+  store64(codes[0], panel_bytes<Format>(b.first));
+  store64(codes[1], panel_bytes<Format>(b.last));
   for (int64_t half = 0; half < 2; ++half) {
     for (int64_t k = 0; k < 4; ++k) {
       std::byte* to = panel.group_bytes(group) + ((4 * half + k) * kPanelColumns + col) * 4;
@@ -78,7 +82,9 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Cod
     }
   }
   simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
-  if (minimum) simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
+  if constexpr (Format::kMinimum) {
+    simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
+  }
 }
 
 /// Unpacks `quads` quads, from the quad `first` on, of the four rows of B from col + c, as columns
@@ -155,8 +161,8 @@ class SixteenColumns {
     std::byte* last = first + 4 * kPanelColumns * 4;
 #pragma GCC unroll 4
     for (int64_t k = 0; k < 4; ++k) {
-      store64(first + k * kPanelColumns * 4, words[k].first);
-      store64(last + k * kPanelColumns * 4, words[k].last);
+      store64(first + k * kPanelColumns * 4, panel_bytes<Format>(words[k].first));
+      store64(last + k * kPanelColumns * 4, panel_bytes<Format>(words[k].last));
     }
   }
 
@@ -236,9 +242,8 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
       for (c = 0; c < columns; c += kRowsB) {
         const std::byte* blocks[kRowsB];
         RowWalk<Format>(p, col + c).blocks(g, blocks);
-        pack_group(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c,
-                   Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks),
-                   Format::kMinimum);
+        pack_group<Format>(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c,
+                           Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks));
       }
     }
   }

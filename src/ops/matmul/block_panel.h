@@ -10,7 +10,10 @@ namespace {
 
 constexpr int64_t kVectorColumns = 16;
 // Vectors of columns and rows of A of a tile: sums of dots and a chain fill the registers.
-#if defined(__AVX512F__)
+#if defined(__AMX_INT8__)
+constexpr size_t kTileVectors = 2;
+constexpr size_t kTileRows = 16;
+#elif defined(__AVX512F__)
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = 6;
 #elif defined(__AVX2__) || defined(__ARM_NEON)
@@ -25,6 +28,18 @@ constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
 // Quads of a panel at most, so that a chain's groups, with their scales and what comes by of A, fit
 // into the level-1 cache: 20 KiB at 32 columns.
 constexpr int64_t kPanelQuads = 20;
+
+/// Bytes of B as they lie in a panel. Tiles take signed ones as well as unsigned ones, and what was
+/// added to make them unsigned is taken back at once.
+template <class Format>
+inline Bytes panel_bytes(const Bytes& b) {
+#if defined(__AMX_INT8__)
+  if constexpr (Format::kOffset != 0) {
+    return each<Bytes>([&](int i) { return b.part[i] - static_cast<uint8_t>(Format::kOffset); });
+  }
+#endif
+  return b;
+}
 
 /// A panel of so many quads, and the chains of the rows of A, in scratch memory.
 struct Panel {
@@ -57,6 +72,33 @@ struct Panel {
   float* row_chains(int64_t row, int64_t chain) const {
     return chains + row * kRowChains + chain * kPanelColumns;
   }
+};
+
+/// Some chains of the groups of a panel, which begins at the quad `first`.
+struct Run {
+  int64_t chain;
+  int64_t end_chain;
+  int64_t groups;  // of the panel
+  int64_t first;
+  bool starts;  // whether the panel begins the chains
+  bool ends;    // whether it completes them
+
+  /// Quads that have a group of this chain: the last need not.
+  int64_t quads(int64_t of_chain) const {
+    return (groups - of_chain + kQuadGroups - 1) / kQuadGroups;
+  }
+};
+
+/// Some tiles of rows of A.
+struct Tiles {
+  int64_t first;
+  int64_t end;
+};
+
+/// Where the sums of tiles go: their first row, and how far it is to the next.
+struct Totals {
+  float* at;
+  int64_t stride;
 };
 
 }  // namespace

@@ -4,14 +4,24 @@
 // of A pass by. For *_isa.cc files.
 
 #include "ops/matmul/block_pack.h"
+#if defined(__AMX_INT8__)
+#include "ops/matmul/block_tile_amx.h"
+#else
 #include "ops/matmul/block_tile.h"
+#endif
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// Tiles of a block, 512 rows of A: their chains take 256 KiB at 32 columns. (Fewer, so that these
-// rows stay in the level-2 cache, are slower: B is unpacked for each block.)
-constexpr int64_t kBlockTiles = 512 / kMostTileRows + 1;
+// Rows of A of a block: their chains take 256 KiB at 32 columns. With AMX they have to stay in the
+// level-2 cache, as tiles pass by faster than they come from further away; elsewhere that does not
+// pay, since B is unpacked for each block.
+constexpr int64_t kBlockRows = 512;
+#if defined(__AMX_INT8__)
+constexpr int64_t kBlockBytes = 5 << 18;
+#else
+constexpr int64_t kBlockBytes = int64_t{1} << 62;
+#endif
 
 int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
 
@@ -23,18 +33,21 @@ int64_t panel_quads(int64_t quads) {
 }
 
 /// Tiles of a block, of the last one too.
-inline int64_t block_tiles(int64_t tiles) { return parts_of(tiles, parts_of(tiles, kBlockTiles)); }
+inline int64_t block_tiles(int64_t tiles, int64_t quads) {
+  const int64_t rows = simd::CORRAL_ISA::min(
+      kBlockRows, kBlockBytes / simd::CORRAL_ISA::max(1, quads * kQuad));
+  return parts_of(tiles, parts_of(tiles, rows / kMostTileRows + 1));
+}
 
 template <class Format>
 int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
-  return Panel::scratch_bytes(block_tiles(parts_of(m, kMostTileRows)) * kMostTileRows,
+  return Panel::scratch_bytes(block_tiles(parts_of(m, kMostTileRows), quads) * kMostTileRows,
                               panel_quads<Format>(quads));
 }
 
 /// Some rows of A, in whole tiles, and columns of B.
 struct Block {
-  int64_t tile;
-  int64_t end_tile;
+  Tiles tiles;
   int64_t col;
 };
 
@@ -42,22 +55,22 @@ struct Block {
 template <class Format>
 class PanelProduct {
  public:
-  PanelProduct(const BlockPiece& p, std::byte* scratch)
-      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())) {}
+  using T = TraitsOf<Format>;
+
+  PanelProduct(const BlockPiece& p, std::byte* scratch, TileUnit<T>& unit)
+      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())), unit_(unit) {}
 
   void run() const {
     const int64_t tiles = p_.a.order.tiles();
-    const int64_t each = block_tiles(tiles);
+    const int64_t each = block_tiles(tiles, p_.quads());
     for (int64_t tile = 0; tile < tiles; tile += each) {
       for (int64_t col = 0; col < p_.n; col += kPanelColumns) {
-        add_block({tile, simd::CORRAL_ISA::min(tile + each, tiles), col});
+        add_block({{tile, simd::CORRAL_ISA::min(tile + each, tiles)}, col});
       }
     }
   }
 
  private:
-  using T = Traits<Format::kWide, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
-
   void add_block(const Block& block) const {
     int64_t first = 0;
     do {  // once for sums of nothing, too
@@ -78,7 +91,7 @@ class PanelProduct {
   void add_panel(const Block& block, int64_t first) const {
     const int64_t quads = simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
     const Lines next = next_panel(block, first + quads);
-    const int64_t steps = (block.end_tile - block.tile) * quads * kQuadGroups;
+    const int64_t steps = (block.tiles.end - block.tiles.first) * quads * kQuadGroups;
     Ahead ahead;
     ahead.add(next);
     const int64_t lines = parts_of(next.count(), simd::CORRAL_ISA::max(1, steps));
@@ -93,24 +106,14 @@ class PanelProduct {
           .first = first,
           .starts = first == 0,
           .ends = first + quads == p_.quads()};
-      for (int64_t tile = block.tile; tile < block.end_tile; ++tile) {
-        add_run(block, tile, run, ahead, lines);
-      }
+      add_tiles<T>(panel_, p_.a, block.tiles, run, totals_of(block), ahead, lines, unit_);
     }
   }
 
-  void add_run(const Block& block, int64_t tile, const Run& run, Ahead& ahead,
-               int64_t lines) const {
-    const RowOrder& order = p_.a.order;
-    const int64_t row = order.first_row(tile);
-    const int64_t at = row - order.first_row(block.tile);
-    const Totals totals = fits_in_c(block.col)
-                              ? Totals{p_.c + row * p_.c_row_stride + block.col, p_.c_row_stride}
-                              : Totals{panel_.row_chains(at, 0), Panel::kRowChains};
-    with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
-      PanelTile<T, kRows>(panel_, p_.a, row)
-          .add(run, panel_.row_chains(at, 0), totals, ahead, lines);
-    });
+  Totals totals_of(const Block& block) const {
+    if (!fits_in_c(block.col)) return {panel_.row_chains(0, 0), Panel::kRowChains};
+    const int64_t row = p_.a.order.first_row(block.tiles.first);
+    return {p_.c + row * p_.c_row_stride + block.col, p_.c_row_stride};
   }
 
   /// Where the panel from the quad `next` on lies: further along in the same rows of B or, at
@@ -122,7 +125,7 @@ class PanelProduct {
     if (next >= p_.quads()) {
       next = 0;
       col += kPanelColumns;
-      if (col >= p_.n && block.end_tile < p_.a.order.tiles()) col = 0;
+      if (col >= p_.n && block.tiles.end < p_.a.order.tiles()) col = 0;
     }
     const int64_t bytes = bytes_of(simd::CORRAL_ISA::min(panel_.quads, p_.quads() - next));
     const std::byte* at = p_.b + col * p_.b_row_bytes + bytes_of(next);
@@ -135,8 +138,8 @@ class PanelProduct {
   /// Brings sums to C that did not fit.
   void store(const Block& block) const {
     const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p_.n - block.col);
-    const int64_t row = p_.a.order.first_row(block.tile);
-    const int64_t rows = p_.a.order.first_row(block.end_tile) - row;
+    const int64_t row = p_.a.order.first_row(block.tiles.first);
+    const int64_t rows = p_.a.order.first_row(block.tiles.end) - row;
     for (int64_t i = 0; i < rows; ++i) {
       const float* total = panel_.row_chains(i, 0);
       float* c = p_.c + (row + i) * p_.c_row_stride + block.col * p_.c_col_stride;
@@ -149,11 +152,21 @@ class PanelProduct {
 
   const BlockPiece& p_;
   Panel panel_;
+  TileUnit<T>& unit_;
 };
 
 template <class Format>
 void panels(const BlockPiece& p, std::byte* scratch) {
-  PanelProduct<Format>(p, scratch).run();
+  TileUnit<TraitsOf<Format>> unit;
+  PanelProduct<Format>(p, scratch, unit).run();
+}
+
+template <class Format>
+constexpr BlockPanels panels_of() {
+  return {.form = kTileForm,
+          .tile_rows = kMostTileRows,
+          .multiply = panels<Format>,
+          .scratch_bytes = panel_scratch_bytes<Format>};
 }
 
 }  // namespace

@@ -27,7 +27,9 @@ constexpr int64_t kPiecesOfThread = 16;
 constexpr int64_t kSerialWork = 1 << 16;
 constexpr int64_t kSerialValues = 1 << 15;
 
-const BlockKernel& kernel_of(const BlockKernels& all, DType dtype) {
+/// What `all` has for a format.
+template <class T>
+const T& of_format(const OfBlocks<T>& all, DType dtype) {
   switch (dtype) {
     case DType::kQ8_0:
       return all.q8_0;
@@ -68,9 +70,15 @@ void check(const Product& p) {
   }
 }
 
-const BlockKernels& kernels_of(const Device& device) {
-  return simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks, avx512::kBlocks,
-                      dotprod::kBlocks);
+/// With AMX, the kernel of AVX-512 for few rows and tiles for many.
+BlockKernel kernel_of(const Device& device, DType dtype) {
+  BlockKernel kernel = of_format(simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks,
+                                              avx512::kBlocks, dotprod::kBlocks),
+                                 dtype);
+#if defined(__x86_64__)
+  if (device.isa() == simd::Isa::kAmx) kernel.panels = of_format(amx::kPanels, dtype);
+#endif
+  return kernel;
 }
 
 int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
@@ -78,7 +86,7 @@ int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
 /// A product, its kernel, and the number of its first piece among all.
 struct Job {
   const Product* product;
-  const BlockKernel* kernel;
+  BlockKernel kernel;
   BlockRows a;
   std::ptrdiff_t a_of;  // the first job with the same rows of A
   int64_t piece_columns;
@@ -91,28 +99,32 @@ struct Job {
   int64_t pieces() const { return parts(n(), piece_columns); }
   bool few_rows() const { return m() <= kFewRows; }
   int64_t scratch_bytes() const {
-    return few_rows() ? 0 : kernel->panel_scratch_bytes(m(), quads());
+    return few_rows() ? 0 : kernel.panels.scratch_bytes(m(), quads());
   }
 
   /// Whether both multiply the same rows of A.
   bool shares_a(const Job& other) const {
     const MatrixView& x = product->a_MK;
     const MatrixView& y = other.product->a_MK;
-    return kernel == other.kernel && x.data == y.data && x.rows == y.rows && x.cols == y.cols &&
+    return kernel.quantize == other.kernel.quantize && x.data == y.data && x.rows == y.rows && x.cols == y.cols &&
            x.row_stride == y.row_stride;
   }
-  /// Memory of A as bytes, with its sums and scales.
+  /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
+  /// vectors of them.
   int64_t a_bytes() const {
-    return m() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel->halves));
+    return m() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel.halves)) + kBehind;
   }
   void place_a(std::byte* at) {
     const int64_t all = m() * quads();
     const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
     a = {.bytes = reinterpret_cast<int8_t*>(take(all * kQuad)),
          .scales = reinterpret_cast<float*>(take(all * lane_bytes())),
-         .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel->halves)),
-         .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel->halves)),
-         .order = {m(), quads(), few_rows() ? 0 : kernel->tile_rows}};
+         .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel.halves)),
+         .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel.halves)),
+         .order = {.rows = m(),
+                   .quads = quads(),
+                   .form = few_rows() ? RowForm::kRows : kernel.panels.form,
+                   .tile_rows = kernel.panels.tile_rows}};
   }
   void quantize_a(Device& device) const {
     const MatrixView& x = product->a_MK;
@@ -120,7 +132,7 @@ struct Job {
     const int64_t grain = std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, x.cols));
     device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        kernel->quantize(from + row * x.row_stride, groups(), a, row);
+        kernel.quantize(from + row * x.row_stride, groups(), a, row);
       }
     });
   }
@@ -141,13 +153,14 @@ struct Job {
                               .groups = groups(),
                               .accumulate = product->accumulate};
     if (few_rows()) {
-      kernel->rows(piece);
+      kernel.rows(piece);
     } else {
-      kernel->panels(piece, scratch);
+      kernel.panels.multiply(piece, scratch);
     }
   }
 
  private:
+  static constexpr int64_t kBehind = 128;
   static constexpr int64_t lane_bytes() {
     return kQuadGroups * static_cast<int64_t>(sizeof(float));
   }
@@ -162,7 +175,7 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
     check(p);
     if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
     Job job = {.product = &p,
-               .kernel = &kernel_of(kernels_of(device), p.b_NK.dtype),
+               .kernel = kernel_of(device, p.b_NK.dtype),
                .a = {},
                .a_of = 0,
                .piece_columns = kPieceColumns,

@@ -74,7 +74,7 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
       dot4<Format::kWide>(dot4<Format::kWide>(broadcast(0), b.first, first), b.last, last);
   const F4 dot = __builtin_convertvector(lane_sums(sums) + a.start[at], F4);
   chain = fma4(dot, a.scales[at] * scales.scale, chain);
-  if constexpr (Format::kMinimum) chain = fma4(F4{} + a.sums[at], scales.minimum, chain);
+  if constexpr (Format::kMinimum) chain = fma4(a.sums[at] - F4{}, scales.minimum, chain);
   return chain;
 }
 

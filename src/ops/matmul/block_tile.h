@@ -16,27 +16,14 @@ struct Traits {
   static constexpr int64_t kHalves = kHalvesOf;
   static constexpr bool kMinimum = kHasMinimum;
 };
+template <class Format>
+using TraitsOf = Traits<Format::kWide, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
 
-/// Some chains of the groups of a panel, which begins at the quad `first`.
-struct Run {
-  int64_t chain;
-  int64_t end_chain;
-  int64_t groups;  // of the panel
-  int64_t first;
-  bool starts;  // whether the panel begins the chains
-  bool ends;    // whether it completes them
+constexpr RowForm kTileForm = RowForm::kEvenTiles;
 
-  /// Quads that have a group of this chain: the last need not.
-  int64_t quads(int64_t of_chain) const {
-    return (groups - of_chain + kQuadGroups - 1) / kQuadGroups;
-  }
-};
-
-/// Where the sums of a tile go: its first row, and how far it is to the next.
-struct Totals {
-  float* at;
-  int64_t stride;
-};
+/// What tiles need of the processor for the length of a product: nothing.
+template <class T>
+struct TileUnit {};
 
 /// kRows rows of A, from `row` on, times the columns of the panel.
 template <class T, size_t kRows>
@@ -183,6 +170,21 @@ inline void with_tile_rows(int64_t rows, const Tile& tile) {
     if (rows != static_cast<int64_t>(kRows)) return with_tile_rows<kRows - 1>(rows, tile);
   }
   tile.template operator()<kRows>();
+}
+
+/// Adds a run of the tiles' chains.
+template <class T>
+void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
+               const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>&) {
+  const RowOrder& order = a.order;
+  for (int64_t tile = tiles.first; tile < tiles.end; ++tile) {
+    const int64_t row = order.first_row(tile);
+    const int64_t at = row - order.first_row(tiles.first);
+    const Totals own = {totals.at + at * totals.stride, totals.stride};
+    with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
+      PanelTile<T, kRows>(panel, a, row).add(run, panel.row_chains(at, 0), own, ahead, lines);
+    });
+  }
 }
 
 }  // namespace

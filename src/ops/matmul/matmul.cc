@@ -134,7 +134,8 @@ void zero(const MutableMatrix& c) {
 }
 
 const MatmulKernel& kernel_of(const Device& device) {
-  return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul);
+  return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul, amx::kMatmul,
+                      portable::kMatmul);
 }
 
 /// Whether there is something to multiply; zeros are written where there are only empty sums.

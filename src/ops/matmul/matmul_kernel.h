@@ -51,5 +51,12 @@ extern const MatmulKernel kMatmul;
 namespace avx512 {
 extern const MatmulKernel kMatmul;
 }
+namespace amx {
+#if defined(__x86_64__)
+extern const MatmulKernel kMatmul;
+#else
+using portable::kMatmul;
+#endif
+}  // namespace amx
 
 }  // namespace corral::ops

@@ -238,6 +238,11 @@ class UnitReader {
 
   /// Rows lie in memory along k, so that along_k is the fast way of reading.
   bool k_contiguous() const { return k_stride_ == 1; }
+  /// How many of the units [unit, unit + units) there are.
+  int64_t units_from(int64_t unit, int64_t units) const {
+    const int64_t all = (k_total_ + Math::kPerUnit - 1) / Math::kPerUnit;
+    return simd::CORRAL_ISA::min(units, all - unit);
+  }
   int64_t row_bytes() const { return row_stride_ * static_cast<int64_t>(sizeof(Stored)); }
 
   /// Whether row follows on row without a gap.
