@@ -23,7 +23,7 @@ struct BenchCommand {
   engine::BenchOptions bench;
   bool json = false;
   std::string precision = "f32";
-  std::string quantize;
+  LoadOptions load;
   std::string text;  // path
   KvTypeOptions kv_types;
   SpeculationOptions speculation;
@@ -166,7 +166,7 @@ void run_bench(const BenchCommand& options, Io& io) {
     throw UsageError("--lookup and --draft need --text FILE: random tokens cannot be guessed");
   }
   const DevicePtr device = options.machine.device(options.model);
-  const auto loaded = load_model(options.model, device, options.quantize);
+  const auto loaded = load_model(options.model, device, options.load, {}, &io);
   engine::BenchOptions bench = options.bench;
   bench.precision = parse_precision(options.precision);
   bench.kv_types = options.kv_types.types();
@@ -235,7 +235,7 @@ void add_bench_command(CLI::App& app, Io& io) {
       ->capture_default_str();
   command->add_flag("--json", options->json, "one JSON object with all samples");
   add_precision(*command, options->precision);
-  add_quantize(*command, options->quantize);
+  options->load.add_to(*command);
   options->kv_types.add_to(*command);
   options->speculation.add_to(*command);
   options->machine.add_to(*command);

@@ -49,7 +49,7 @@ struct ChatOptions {
   GenerationOptions generation;
   ImageOptions images;
   SpeculationOptions speculation;
-  std::string quantize;
+  LoadOptions load;
   MachineOptions machine;
 };
 
@@ -57,8 +57,8 @@ class Chat {
  public:
   Chat(const ChatOptions& options, Io& io)
       : io_(io),
-        loaded_(load_model(options.model, options.machine.device(options.model), options.quantize,
-                           options.images.mmproj())),
+        loaded_(load_model(options.model, options.machine.device(options.model), options.load,
+                           options.images.mmproj(), &io)),
         format_(loaded_.need_tokenizer()),
         session_(loaded_.model, loaded_.tokenizer, forward_options(options.generation), 512,
                  options.generation.kv_types()),
@@ -205,7 +205,7 @@ void add_chat_command(CLI::App& app, Io& io) {
   options->speculation.add_to(*command);
   options->images.add_to(*command);
   options->images.add_video_to(*command);
-  add_quantize(*command, options->quantize);
+  options->load.add_to(*command);
   options->machine.add_to(*command);
   command->footer(str("In the chat:\n", kChatHelp,
                       "Example:\n  corral chat llama-scout-mini --system \"Answer briefly.\""));

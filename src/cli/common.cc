@@ -4,9 +4,11 @@
 
 #include "base/cpu_topology.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "cli/pulled_models.h"
 #include "cli/tuned_threads.h"
 #include "model/quantize.h"
+#include "model/resident.h"
 
 namespace corral::cli {
 namespace {
@@ -105,20 +107,36 @@ void add_precision(CLI::App& command, std::string& precision) {
       ->capture_default_str();
 }
 
-void add_quantize(CLI::App& command, std::string& quantize) {
+void LoadOptions::add_to(CLI::App& command) {
   command
       .add_option("--quantize", quantize,
                   "int4 or fp8: make the experts smaller while loading, as Meta's reference does")
       ->check(CLI::IsMember({"none", "int4", "fp8"}));
+  command.add_flag(
+      "--no-mmap", no_mmap,
+      "copy the weights into memory, in large pages, instead of mapping the files: the "
+      "start takes longer, answers come faster");
 }
 
 model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
-                              const std::string& quantize, const std::filesystem::path& mmproj) {
+                              const LoadOptions& options, const std::filesystem::path& mmproj,
+                              Io* io) {
   model::LoadedModel loaded = model::load_model(resolve_model(model), device, mmproj);
-  if (quantize.empty()) return loaded;
-  const model::ExpertCoding coding = model::parse_expert_coding(quantize);
-  loaded.model =
-      model::TextModel(loaded.model.config(), model::code_experts(loaded.model.weights(), coding));
+  if (!options.quantize.empty()) {
+    const model::ExpertCoding coding = model::parse_expert_coding(options.quantize);
+    loaded.model = model::TextModel(loaded.model.config(),
+                                    model::code_experts(loaded.model.weights(), coding));
+  }
+  if (!options.no_mmap) return loaded;
+  if (io == nullptr) {
+    model::make_resident(loaded);
+    return loaded;
+  }
+  const auto mb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  Progress progress(io->err, io->terminal, "loading",
+                    mb(model::resident_bytes(loaded.model.weights())), "MB");
+  model::make_resident(loaded, [&](int64_t bytes) { progress.update(mb(bytes)); });
+  progress.finish();
   return loaded;
 }
 

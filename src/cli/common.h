@@ -63,11 +63,16 @@ inline constexpr const char* kModelHelp =
 void add_precision(CLI::App& command, std::string& precision);
 quant::Precision parse_precision(const std::string& name);
 
-/// Adds --quantize: int4 or fp8 for the experts, made as the model is loaded.
-void add_quantize(CLI::App& command, std::string& quantize);
-/// The model that the argument means, with its experts quantized as add_quantize() says.
+/// How the weights come into memory, for every command that computes with a model.
+struct LoadOptions {
+  std::string quantize;  // int4 or fp8 for the experts, made as the model is loaded
+  bool no_mmap = false;  // copied into memory, see model/resident.h
+
+  void add_to(CLI::App& command);
+};
+/// The model that the argument means. Progress of what takes long goes to io, if there is one.
 model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
-                              const std::string& quantize,
-                              const std::filesystem::path& mmproj = {});
+                              const LoadOptions& options = {},
+                              const std::filesystem::path& mmproj = {}, Io* io = nullptr);
 
 }  // namespace corral::cli

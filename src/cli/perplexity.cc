@@ -25,7 +25,7 @@ struct PerplexityOptions {
   bool json = false;
   std::string precision = "f32";
   KvTypeOptions kv_types;
-  std::string quantize;
+  LoadOptions load;
   MachineOptions machine;
 };
 
@@ -135,7 +135,7 @@ std::unique_ptr<const model::LoadedModel> load_reference(const PerplexityOptions
 
 void run_perplexity(const PerplexityOptions& options, Io& io) {
   const auto loaded =
-      load_model(options.model, options.machine.device(options.model), options.quantize);
+      load_model(options.model, options.machine.device(options.model), options.load, {}, &io);
   const auto reference = load_reference(options, loaded);
   const auto tokenizer = loaded.need_tokenizer();
   data::DocumentReader reader({options.file});
@@ -174,7 +174,7 @@ void add_perplexity_command(CLI::App& app, Io& io) {
   command->add_flag("--json", options->json, "one JSON object");
   add_precision(*command, options->precision);
   options->kv_types.add_to(*command);
-  add_quantize(*command, options->quantize);
+  options->load.add_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n  corral perplexity llama-scout-mini stories.jsonl.zst --context 512\n"

@@ -25,7 +25,7 @@ struct RunOptions {
   FormOptions form;
   ImageOptions images;
   SpeculationOptions speculation;
-  std::string quantize;
+  LoadOptions load;
   MachineOptions machine;
 };
 
@@ -79,7 +79,7 @@ engine::Prompt make_prompt(const RunOptions& options, const model::LoadedModel& 
 
 void run_model(const RunOptions& options, Io& io) {
   const DevicePtr device = options.machine.device(options.model);
-  const auto loaded = load_model(options.model, device, options.quantize, options.images.mmproj());
+  const auto loaded = load_model(options.model, device, options.load, options.images.mmproj(), &io);
   const std::string prompt = options.prompt == "-" ? read_all(io.in) : options.prompt;
   const engine::Prompt tokens = make_prompt(options, loaded, prompt);
   model::ForwardOptions forward;
@@ -119,7 +119,7 @@ void add_run_command(CLI::App& app, Io& io) {
   options->form.add_to(*command);
   options->images.add_to(*command);
   options->images.add_video_to(*command);
-  add_quantize(*command, options->quantize);
+  options->load.add_to(*command);
   options->machine.add_to(*command);
   command->footer(
       "Examples:\n"

@@ -28,7 +28,7 @@ int64_t changed_at(const fs::path& path) {
 
 serve::Service::Parts open_model(const ServedModel& served, const DevicePtr& device) {
   auto loaded = std::make_shared<const model::LoadedModel>(
-      load_model(served.path, device, served.quantize, served.mmproj));
+      load_model(served.path, device, served.load, served.mmproj));
   engine::SchedulerOptions options = served.engine;
   options.precision = parse_precision(served.precision);
   options.kv_types = served.kv_types.types();
@@ -56,7 +56,7 @@ void ServedModel::add_to(CLI::App& command) {
   command.add_option("--mmproj", mmproj,
                      "image projector file of a GGUF model (default: the one beside it)");
   add_precision(command, precision);
-  add_quantize(command, quantize);
+  load.add_to(command);
   kv_types.add_to(command);
   command.add_option("--kv-gib", kv_gib, "memory for keys and values, in GiB")
       ->check(CLI::Range(0.0001, 1e6))
@@ -93,7 +93,7 @@ void ServedModel::add_to(CLI::App& command) {
 serve::ShelfEntry ServedModel::entry(const DevicePtr& device) const {
   serve::ShelfEntry entry;
   const fs::path file = resolve_model(path);
-  entry.name = name.empty() ? load_model(path, device, "").name : name;
+  entry.name = name.empty() ? load_model(path, device).name : name;
   entry.bytes = bytes_of(file) + static_cast<int64_t>(kv_gib * 1024 * kMiB) +
                 static_cast<int64_t>(image_cache_mib * kMiB);
   if (!mmproj.empty()) entry.bytes += bytes_of(mmproj);

@@ -18,7 +18,7 @@ struct ServedModel {
   std::string name;  // empty: the model's own
   std::string mmproj;
   std::string precision = "f32";
-  std::string quantize;
+  LoadOptions load;
   KvTypeOptions kv_types;
   double kv_gib = 1;
   std::string kv_disk;

@@ -53,7 +53,7 @@ std::vector<Candidate> load_candidates(const TuneCommand& options) {
     const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
     CpuOptions cpu;
     cpu.threads = threads;
-    candidates.push_back({threads, load_model(options.model, Device::cpu(cpu), "")});
+    candidates.push_back({threads, load_model(options.model, Device::cpu(cpu))});
   }
   return candidates;
 }

@@ -30,9 +30,7 @@ struct TileShapes {
 static_assert(sizeof(TileShapes) == 64);
 
 /// Gives the tiles their shapes; all are zeros then.
-inline void load_shapes(const TileShapes& shapes) {
-  asm volatile("ldtilecfg %0" ::"m"(shapes));
-}
+inline void load_shapes(const TileShapes& shapes) { asm volatile("ldtilecfg %0" ::"m"(shapes)); }
 /// Lets go of the tiles, so that the system need not save them with the thread.
 inline void release_tiles() { asm volatile("tilerelease"); }
 

@@ -88,9 +88,8 @@ TEST(DeviceOptions, ThreadsAreThoseAskedFor) {
 
 TEST(DeviceOptions, AnInstructionSetThatTheProcessorLacksIsRefused) {
   const std::vector<simd::Isa> isas = simd::machine_isas();
-  for (const simd::Isa isa :
-       {simd::Isa::kPortable, simd::Isa::kAvx2, simd::Isa::kAvx512, simd::Isa::kAmx,
-        simd::Isa::kDotprod}) {
+  for (const simd::Isa isa : {simd::Isa::kPortable, simd::Isa::kAvx2, simd::Isa::kAvx512,
+                              simd::Isa::kAmx, simd::Isa::kDotprod}) {
     if (std::find(isas.begin(), isas.end(), isa) != isas.end()) {
       EXPECT_EQ(test::test_device(isa)->isa(), isa);
     } else {

@@ -57,8 +57,8 @@ struct RowOrder {
     const int64_t tile = even ? ((row + 1) * tiles() - 1) / rows : row / tile_rows;
     const int64_t first = first_row(tile);
     const int64_t own = first_row(tile + 1) - first;
-    return {first * row_numbers + (row - first) * (even ? 1 : halves), halves * own,
-            even ? own : 1, quads * halves * own};
+    return {first * row_numbers + (row - first) * (even ? 1 : halves), halves * own, even ? own : 1,
+            quads * halves * own};
   }
 };
 

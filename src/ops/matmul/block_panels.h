@@ -34,8 +34,8 @@ int64_t panel_quads(int64_t quads) {
 
 /// Tiles of a block, of the last one too.
 inline int64_t block_tiles(int64_t tiles, int64_t quads) {
-  const int64_t rows = simd::CORRAL_ISA::min(
-      kBlockRows, kBlockBytes / simd::CORRAL_ISA::max(1, quads * kQuad));
+  const int64_t rows =
+      simd::CORRAL_ISA::min(kBlockRows, kBlockBytes / simd::CORRAL_ISA::max(1, quads * kQuad));
   return parts_of(tiles, parts_of(tiles, rows / kMostTileRows + 1));
 }
 

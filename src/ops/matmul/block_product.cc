@@ -106,8 +106,8 @@ struct Job {
   bool shares_a(const Job& other) const {
     const MatrixView& x = product->a_MK;
     const MatrixView& y = other.product->a_MK;
-    return kernel.quantize == other.kernel.quantize && x.data == y.data && x.rows == y.rows && x.cols == y.cols &&
-           x.row_stride == y.row_stride;
+    return kernel.quantize == other.kernel.quantize && x.data == y.data && x.rows == y.rows &&
+           x.cols == y.cols && x.row_stride == y.row_stride;
   }
   /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
   /// vectors of them.

@@ -13,6 +13,8 @@ namespace {
 
 // Longer rows are read side by side.
 constexpr int64_t kShortQuads = 8;
+// How far ahead memory is asked for: less than a page.
+constexpr int64_t kShortAhead = 2048;
 
 /// A quad of A as Q8_0 has it: the 32 bytes of a group side by side, two groups a vector.
 struct WholeGroups {
@@ -56,6 +58,9 @@ inline void short_tile(const BlockPiece& p, int64_t col, int64_t quads) {
   Ints sums[kRowsB][static_cast<size_t>(kQuads > 0 ? kQuads : kShortQuads)];
 #pragma GCC unroll 4
   for (int64_t j = 0; j < kRowsB; ++j) {
+    // The processor reads ahead by itself, but on Intel's it is faster to be told.
+    const std::byte* const later = walk.row_of(j, 0) + kShortAhead;
+    for (int64_t i = 0; i < quads * Q8_0::kStepBytes; i += 64) __builtin_prefetch(later + i, 0, 2);
 #pragma GCC unroll 4
     for (int64_t q = 0; q < quads; ++q) {
       sums[j][q] = group_dots(walk.row_of(j, q), WholeGroups(p.a.bytes + q * kQuad));

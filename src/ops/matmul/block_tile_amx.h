@@ -104,8 +104,7 @@ class TileFlow {
   int64_t group_of(const Segment& at) const {
     const int64_t row = row_of(at.tile);
     const int64_t own = row_of(at.tile + 1) - row;
-    return row * a_.order.quads * kQuadGroups +
-           (a_.order.quads * at.chain + run_.first) * own;
+    return row * a_.order.quads * kQuadGroups + (a_.order.quads * at.chain + run_.first) * own;
   }
 
   // What is to be multiplied next.
@@ -225,8 +224,8 @@ class TileFlow {
                                                  const float* minima) {
     const F32 columns = simd::CORRAL_ISA::load(minima);
     each_row([&](int64_t i) {
-      sums[i] = simd::CORRAL_ISA::fma(simd::CORRAL_ISA::set1(row_sums[i * T::kHalves]), columns,
-                                      sums[i]);
+      sums[i] =
+          simd::CORRAL_ISA::fma(simd::CORRAL_ISA::set1(row_sums[i * T::kHalves]), columns, sums[i]);
     });
   }
 

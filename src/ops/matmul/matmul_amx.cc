@@ -13,12 +13,12 @@ namespace {
 using simd::CORRAL_ISA::max;
 using simd::CORRAL_ISA::min;
 
-constexpr int64_t kTile = 16;                   // rows and columns of a tile of C
-constexpr int64_t kPanelColumns = 2 * kTile;    // two tiles share what is loaded of A
-constexpr int64_t kDepth = 256;                 // units, pairs of k, in a block
-constexpr int64_t kRowUnits = kDepth + kTile;   // stride of packed A: not a power of two
-constexpr int64_t kBlockRows = 128;             // of A, which stay in the level-2 cache
-constexpr int64_t kBlockColumns = 512;          // of B when A has several blocks
+constexpr int64_t kTile = 16;                  // rows and columns of a tile of C
+constexpr int64_t kPanelColumns = 2 * kTile;   // two tiles share what is loaded of A
+constexpr int64_t kDepth = 256;                // units, pairs of k, in a block
+constexpr int64_t kRowUnits = kDepth + kTile;  // stride of packed A: not a power of two
+constexpr int64_t kBlockRows = 128;            // of A, which stay in the level-2 cache
+constexpr int64_t kBlockColumns = 512;         // of B when A has several blocks
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 /// Units of k, in whole tiles.

@@ -10,8 +10,8 @@
 
 namespace corral::ops::CORRAL_ISA {
 
-inline constexpr int64_t kMostFewRows = 16;  // columns of a tile
-inline constexpr int64_t kFewTile = 16;      // rows of B, and pairs of k, of a tile
+inline constexpr int64_t kMostFewRows = 16;        // columns of a tile
+inline constexpr int64_t kFewTile = 16;            // rows of B, and pairs of k, of a tile
 inline constexpr int64_t kFewStep = 2 * kFewTile;  // elements of k
 
 /// Whether there are few rows, and they and the weights can be read along k. (Only for weights in

@@ -34,9 +34,9 @@ inline U32 upper_halves(U32 first, U32 last) {
   typedef uint16_t Halves __attribute__((vector_size(sizeof(U32))));
   const auto a = reinterpret_cast<Halves>(first);
   const auto b = reinterpret_cast<Halves>(last);
-  return reinterpret_cast<U32>(__builtin_shufflevector(
-      a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43, 45,
-      47, 49, 51, 53, 55, 57, 59, 61, 63));
+  return reinterpret_cast<U32>(__builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21,
+                                                       23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                       45, 47, 49, 51, 53, 55, 57, 59, 61, 63));
 }
 
 /// A float as the sum of three bf16: its first 8 bits, the next 8, and the rest. Infinity is in the

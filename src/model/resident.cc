@@ -1,0 +1,122 @@
+#include "model/resident.h"
+
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace corral::model {
+namespace {
+
+// What a thread copies at a time.
+constexpr int64_t kGrainBytes = 1 << 22;
+
+template <class F>
+void each_tensor(quant::LinearWeight& weight, const F& f) {
+  f(weight.data);
+  if (weight.scales.defined()) f(weight.scales);
+  if (weight.matrices == nullptr) return;
+  std::vector<Tensor> matrices = *weight.matrices;
+  for (Tensor& matrix : matrices) f(matrix);
+  weight.matrices = std::make_shared<const std::vector<Tensor>>(std::move(matrices));
+}
+
+template <class F>
+void each_tensor(MlpWeights& mlp, const F& f) {
+  for (quant::LinearWeight* weight : {&mlp.gate, &mlp.up, &mlp.down}) each_tensor(*weight, f);
+}
+
+/// f(tensor) of all that is multiplied with.
+template <class F>
+void each_tensor(TextWeights& weights, const F& f) {
+  f(weights.embedding);
+  for (LayerWeights& layer : weights.layers) {
+    AttentionWeights& a = layer.attention;
+    for (quant::LinearWeight* weight : {&a.q, &a.k, &a.v, &a.o}) each_tensor(*weight, f);
+    if (layer.dense) each_tensor(*layer.dense, f);
+    if (!layer.moe) continue;
+    each_tensor(layer.moe->router, f);
+    each_tensor(layer.moe->experts, f);
+    each_tensor(layer.moe->shared, f);
+  }
+  each_tensor(weights.readout, f);
+}
+
+Tensor copied(const Tensor& from) {
+  Tensor to(from.shape(), from.dtype(), from.device());
+  auto* const into = to.mutable_data<std::byte>();
+  const auto* const at = from.data<std::byte>();
+  from.device()->threads().parallel_for(
+      from.size_bytes(), kGrainBytes, [&](int64_t begin, int64_t end) {
+        std::memcpy(into + begin, at + begin, static_cast<size_t>(end - begin));
+      });
+  return to;
+}
+
+/// Copies of tensors, one of each place: several weights may be views of one tensor.
+class Copies {
+ public:
+  const Tensor& of(const Tensor& tensor) {
+    const auto [at, added] =
+        made_.try_emplace({tensor.data<std::byte>(), tensor.size_bytes()}, Tensor());
+    if (added) {
+      at->second = copied(tensor);
+      bytes_ += tensor.size_bytes();
+    }
+    return at->second;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::map<std::pair<const std::byte*, int64_t>, Tensor> made_;
+  int64_t bytes_ = 0;
+};
+
+/// Memory that Linux can give without swapping; 0 when it does not say.
+int64_t available_bytes() {
+  std::ifstream info("/proc/meminfo");
+  std::string name;
+  int64_t kib = 0;
+  std::string unit;
+  while (info >> name >> kib) {
+    std::getline(info, unit);
+    if (name == "MemAvailable:") return kib << 10;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int64_t resident_bytes(const TextWeights& weights) {
+  TextWeights all = weights;
+  std::map<const std::byte*, int64_t> places;
+  each_tensor(
+      all, [&](const Tensor& tensor) { places[tensor.data<std::byte>()] = tensor.size_bytes(); });
+  int64_t bytes = 0;
+  for (const auto& [place, size] : places) bytes += size;
+  return bytes;
+}
+
+void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied) {
+  TextWeights weights = loaded.model.weights();
+  const int64_t needed = resident_bytes(weights);
+  const int64_t available = available_bytes();
+  if (available > 0 && needed > available) {
+    throw Error(str("the weights take ", needed >> 20, " MiB, and ", available >> 20,
+                    " MiB of memory are available: let them be mapped"));
+  }
+  Copies copies;
+  each_tensor(weights, [&](Tensor& tensor) {
+    tensor = copies.of(tensor);
+    loaded.source->forget_pages();
+    if (on_copied) on_copied(copies.bytes());
+  });
+  loaded.model = TextModel(loaded.model.config(), std::move(weights));
+}
+
+}  // namespace corral::model

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "model/loaded_model.h"
+
+namespace corral::model {
+
+/// Copies the text model's weights from the mapped files into memory of the process, in large pages
+/// where the system has them, and gives back what the mapping took of memory meanwhile. Reading
+/// them is faster then, since a page of a file is 4 KiB: the processor looks up an address for
+/// every one, and begins to read ahead anew. on_copied is told the bytes copied so far.
+/// Throws Error, before it begins, when there is not enough memory.
+void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied = {});
+
+/// Bytes that make_resident() copies.
+int64_t resident_bytes(const TextWeights& weights);
+
+}  // namespace corral::model

@@ -1,0 +1,70 @@
+#include "model/resident.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "model/hf_checkpoint.h"
+#include "model/quantize.h"
+#include "model/tiny_model.h"
+#include "support/temp_dir.h"
+#include "support/tensors.h"
+
+namespace corral::model {
+namespace {
+
+using test::logits_of;
+
+class Resident : public testing::Test {
+ protected:
+  void SetUp() override { save_hf(path, config, made.weights(), DType::kBF16); }
+
+  test::TempDir dir;
+  std::filesystem::path path = dir.path() / "m";
+  DevicePtr device = test::test_device();
+  Config config = test::tiny_config(false);
+  TextModel made = test::tiny_model(config, device);
+};
+
+TEST_F(Resident, WeightsAreTheSameInMemoryOfTheProcess) {
+  LoadedModel loaded = load_model(path, device);
+  const Tensor mapped = logits_of(loaded.model);
+  EXPECT_FALSE(loaded.model.weights().readout.data.storage()->writable());
+  std::vector<int64_t> copied;
+  make_resident(loaded, [&](int64_t bytes) { copied.push_back(bytes); });
+  const TextWeights& weights = loaded.model.weights();
+  for (const Tensor* tensor :
+       {&weights.embedding, &weights.readout.data, &weights.layers[0].attention.q.data,
+        &weights.layers[1].moe->router.data, &weights.layers[1].moe->shared.down.data,
+        &weights.layers[1].moe->experts.up.data}) {
+    EXPECT_TRUE(tensor->storage()->writable());
+  }
+  EXPECT_TRUE(std::is_sorted(copied.begin(), copied.end()));
+  EXPECT_EQ(copied.back(), resident_bytes(weights));
+  std::filesystem::remove_all(path);
+  EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
+}
+
+TEST_F(Resident, ViewsOfOneTensorStayViewsOfOne) {
+  LoadedModel loaded = load_model(path, device);
+  make_resident(loaded);
+  const MlpWeights& experts = loaded.model.weights().layers[1].moe->experts;
+  EXPECT_EQ(experts.gate.data.storage(), experts.up.data.storage());
+  EXPECT_NE(experts.gate.data.storage(), experts.down.data.storage());
+}
+
+TEST_F(Resident, CodedExpertsComeAlong) {
+  const auto coded = dir.path() / "coded";
+  save_hf(coded, config, load_model(path, device).model.weights(),
+          {.experts = ExpertCoding::kInt4});
+  LoadedModel loaded = load_model(coded, device);
+  const Tensor mapped = logits_of(loaded.model);
+  make_resident(loaded);
+  std::filesystem::remove_all(coded);
+  EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
+}
+
+}  // namespace
+}  // namespace corral::model
