@@ -193,13 +193,15 @@ void run_bench(const BenchCommand& options, Io& io) {
     print(options, bench, subject, device->threads().size(), result, io.out);
     return;
   }
-  nlohmann::ordered_json json = {{"engine", "corral"},
-                                 {"model", loaded.name},
-                                 {"threads", device->threads().size()},
-                                 {"cpu_isa", simd::isa_name(device->isa())},
-                                 {"precision", options.precision},
-                                 {"kv_type_k", dtype_name(bench.kv_types.k)},
-                                 {"kv_type_v", dtype_name(bench.kv_types.v)}};
+  nlohmann::ordered_json json = {
+      {"engine", "corral"},
+      {"model", loaded.name},
+      {"threads", device->threads().size()},
+      {"cpu_isa", simd::isa_name(device->isa())},
+      {"mmap", !loaded.model.weights().readout.data.storage()->writable()},
+      {"precision", options.precision},
+      {"kv_type_k", dtype_name(bench.kv_types.k)},
+      {"kv_type_v", dtype_name(bench.kv_types.v)}};
   json.update(result_json(bench, subject, result));
   io.out << json.dump() << '\n';
 }

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/pulled_models.h"
-#include "cli/tuned_threads.h"
+#include "cli/tuned_settings.h"
 #include "model/quantize.h"
 #include "model/resident.h"
 
@@ -48,7 +48,8 @@ DevicePtr MachineOptions::device(const std::string& model) const {
   if (threads_ > 0) {
     options.threads = threads_;
   } else if (!model.empty()) {
-    options.threads = tuned_threads(model).value_or(options.threads);
+    const auto tuned = tuned_settings(model);
+    if (tuned) options.threads = tuned->threads;
   }
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
   const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
@@ -112,10 +113,11 @@ void LoadOptions::add_to(CLI::App& command) {
       .add_option("--quantize", quantize,
                   "int4 or fp8: make the experts smaller while loading, as Meta's reference does")
       ->check(CLI::IsMember({"none", "int4", "fp8"}));
-  command.add_flag(
-      "--no-mmap", no_mmap,
-      "copy the weights into memory, in large pages, instead of mapping the files: the "
-      "start takes longer, answers come faster");
+  CLI::Option* const copied = command.add_flag_callback(
+      "--no-mmap", [this] { no_mmap = true; },
+      "copy the weights into memory, in large pages, instead of mapping the files: the start takes "
+      "longer, answers come faster (default: what `corral tune` found, or mapped)");
+  command.add_flag_callback("--mmap", [this] { no_mmap = false; }, "map them")->excludes(copied);
 }
 
 model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
@@ -127,17 +129,18 @@ model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
     loaded.model = model::TextModel(loaded.model.config(),
                                     model::code_experts(loaded.model.weights(), coding));
   }
-  if (!options.no_mmap) return loaded;
-  if (io == nullptr) {
-    model::make_resident(loaded);
-    return loaded;
-  }
+  const auto tuned = options.no_mmap ? std::nullopt : tuned_settings(model);
+  if (options.no_mmap.value_or(tuned && tuned->no_mmap)) make_resident(loaded, io);
+  return loaded;
+}
+
+void make_resident(model::LoadedModel& loaded, Io* io) {
+  if (io == nullptr) return model::make_resident(loaded);
   const auto mb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
   Progress progress(io->err, io->terminal, "loading",
                     mb(model::resident_bytes(loaded.model.weights())), "MB");
   model::make_resident(loaded, [&](int64_t bytes) { progress.update(mb(bytes)); });
   progress.finish();
-  return loaded;
 }
 
 quant::Precision parse_precision(const std::string& name) {

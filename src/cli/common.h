@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,8 +66,8 @@ quant::Precision parse_precision(const std::string& name);
 
 /// How the weights come into memory, for every command that computes with a model.
 struct LoadOptions {
-  std::string quantize;  // int4 or fp8 for the experts, made as the model is loaded
-  bool no_mmap = false;  // copied into memory, see model/resident.h
+  std::string quantize;         // int4 or fp8 for the experts, made as the model is loaded
+  std::optional<bool> no_mmap;  // copied into memory; without value, what `corral tune` found
 
   void add_to(CLI::App& command);
 };
@@ -74,5 +75,7 @@ struct LoadOptions {
 model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
                               const LoadOptions& options = {},
                               const std::filesystem::path& mmproj = {}, Io* io = nullptr);
+/// model::make_resident() with its progress.
+void make_resident(model::LoadedModel& loaded, Io* io);
 
 }  // namespace corral::cli

@@ -10,7 +10,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "cli/tuned_threads.h"
+#include "cli/tuned_settings.h"
 #include "engine/bench.h"
 
 namespace corral::cli {
@@ -25,9 +25,9 @@ struct TuneCommand {
   bool forget = false;
 };
 
-/// One number of threads, with the model on a device of so many.
+/// One number of threads, with the model on a device of so many, mapped or in memory.
 struct Candidate {
-  int threads;
+  TunedSettings settings;
   model::LoadedModel loaded;
   engine::Samples prefill_tps = {};
   engine::Samples decode_tps = {};
@@ -47,19 +47,19 @@ std::vector<int> likely_numbers() {
   return {numbers.begin(), numbers.end()};
 }
 
-std::vector<Candidate> load_candidates(const TuneCommand& options) {
-  std::vector<Candidate> candidates;
-  for (const int threads : options.tried.empty() ? likely_numbers() : options.tried) {
-    const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
-    CpuOptions cpu;
-    cpu.threads = threads;
-    candidates.push_back({threads, load_model(options.model, Device::cpu(cpu))});
-  }
-  return candidates;
+Candidate load_candidate(const TuneCommand& options, int threads) {
+  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
+  CpuOptions cpu;
+  cpu.threads = threads;
+  return {{threads}, load_model(options.model, Device::cpu(cpu), {.quantize = {}, .no_mmap = false})};
 }
 
 // In turns, so that what else the machine does meanwhile falls on all of them.
 void measure(std::vector<Candidate>& candidates, const TuneCommand& options, Io& io) {
+  for (Candidate& candidate : candidates) {
+    candidate.prefill_tps.all.clear();
+    candidate.decode_tps.all.clear();
+  }
   engine::BenchOptions bench;
   bench.prompt_tokens = options.prompt_tokens;
   bench.generated_tokens = options.generated_tokens;
@@ -78,7 +78,8 @@ void measure(std::vector<Candidate>& candidates, const TuneCommand& options, Io&
   progress.finish();
 }
 
-// The fastest; of those that are as fast but for noise, the one with the fewest threads.
+// The fastest; of those that are as fast but for noise, the one that takes least: the fewest
+// threads and no memory of its own.
 const Candidate& best_of(const std::vector<Candidate>& candidates) {
   constexpr double kNoise = 0.02;
   double most = 0;
@@ -87,22 +88,54 @@ const Candidate& best_of(const std::vector<Candidate>& candidates) {
                            [&](const Candidate& a, const Candidate& b) {
                              const bool a_fast = a.speed() >= (1 - kNoise) * most;
                              const bool b_fast = b.speed() >= (1 - kNoise) * most;
-                             return a_fast != b_fast ? a_fast : a.threads < b.threads;
+                             if (a_fast != b_fast) return a_fast;
+                             if (a.settings.threads != b.settings.threads) {
+                               return a.settings.threads < b.settings.threads;
+                             }
+                             return a.settings.no_mmap < b.settings.no_mmap;
                            });
 }
 
-void run_tune(const TuneCommand& options, Io& io) {
-  if (options.forget) return forget_tuned_threads(options.model);
-  std::vector<Candidate> candidates = load_candidates(options);
-  measure(candidates, options, io);
-  const Candidate& best = best_of(candidates);
+void print(const std::vector<Candidate>& candidates, const Candidate* best, Io& io) {
   for (const Candidate& candidate : candidates) {
-    io.out << str(candidate.threads, candidate.threads == 1 ? " thread: " : " threads: ",
+    const int threads = candidate.settings.threads;
+    io.out << str(threads, threads == 1 ? " thread" : " threads",
+                  candidate.settings.no_mmap ? ", in memory: " : ": ",
                   std::llround(candidate.prefill_tps.median()), " tokens/s of a prompt, ",
                   std::llround(candidate.decode_tps.median()), " of an answer",
-                  &candidate == &best ? "  <- taken from now on" : "", "\n");
+                  &candidate == best ? "  <- taken from now on" : "", "\n");
   }
-  remember_tuned_threads(options.model, best.threads);
+}
+
+/// The candidate beside the same with its weights in memory, if there is room for them.
+void add_resident(std::vector<Candidate>& candidates, const TuneCommand& options, Io& io) {
+  Candidate resident = load_candidate(options, candidates.front().settings.threads);
+  resident.settings.no_mmap = true;
+  try {
+    make_resident(resident.loaded, &io);
+    candidates.push_back(std::move(resident));
+  } catch (const Error& error) {
+    io.err << str("--no-mmap is not tried: ", error.what(), "\n");
+  }
+}
+
+// First the number of threads, then whether weights that are not mapped are faster.
+void run_tune(const TuneCommand& options, Io& io) {
+  if (options.forget) return forget_tuned_settings(options.model);
+  std::vector<Candidate> candidates;
+  for (const int threads : options.tried.empty() ? likely_numbers() : options.tried) {
+    candidates.push_back(load_candidate(options, threads));
+  }
+  measure(candidates, options, io);
+  const Candidate& fastest = best_of(candidates);
+  print(candidates, nullptr, io);
+  std::vector<Candidate> forms = {fastest};
+  candidates.clear();
+  add_resident(forms, options, io);
+  if (forms.size() > 1) measure(forms, options, io);
+  const Candidate& best = best_of(forms);
+  print(forms, &best, io);
+  remember_tuned_settings(options.model, best.settings);
 }
 
 }  // namespace
@@ -110,7 +143,9 @@ void run_tune(const TuneCommand& options, Io& io) {
 void add_tune_command(CLI::App& app, Io& io) {
   auto options = std::make_shared<TuneCommand>();
   CLI::App* command = app.add_subcommand(
-      "tune", "find out how many threads are fastest, and take them from now on");
+      "tune",
+      "find out what is fastest: how many threads, mapped weights or weights in memory; and take "
+      "that from now on");
   command->add_option("model", options->model, kModelHelp)->required();
   command->add_option("--try", options->tried, "numbers of threads, such as 4,8,16")
       ->delimiter(',')
@@ -126,8 +161,9 @@ void add_tune_command(CLI::App& app, Io& io) {
       ->capture_default_str();
   command->add_flag("--forget", options->forget, "go back to the default");
   command->footer(
-      "The number is remembered for this file on this machine and used by run, chat, serve, bench\n"
-      "and perplexity wherever --threads is not given.\n\n"
+      "The findings are remembered for this file on this machine and used by run, chat, serve, "
+      "bench\n"
+      "and perplexity wherever --threads, --no-mmap or --mmap is not given.\n\n"
       "Examples:\n"
       "  corral tune model.gguf\n"
       "  corral tune model.gguf --try 8,12,16,24 -r 5");

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpu_topology.h"
 #include "model/layer_spec.h"
+#include "simd/isa.h"
 #include "tensor/peak.h"
 
 namespace corral::engine {
@@ -90,12 +91,20 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
                        kv::KvTypes types) {
   PromptWork work;
   const bool bf16 = precision == quant::Precision::kBF16;
+  const bool tiles = model.device()->isa() == simd::Isa::kAmx;
   for_each_product(model, [&](const quant::LinearWeight& w, int64_t matrices, bool) {
     const int64_t rows = &w == &model.weights().readout ? 1 : tokens;  // logits of the last only
     const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(matrices) *
                               static_cast<double>(w.out_features * w.in_features);
-    double& kind = is_block(w.data.dtype()) ? work.int8 : bf16 ? work.bf16 : work.f32;
-    kind += operations;
+    if (is_block(w.data.dtype())) {
+      work.int8 += operations;
+    } else if (bf16) {
+      work.bf16 += operations;
+    } else if (tiles && w.data.dtype() == DType::kBF16) {
+      work.bf16 += 3 * operations;  // ops/matmul/planes.h
+    } else {
+      work.f32 += operations;
+    }
   });
   double pairs = 0;  // of queries and keys, in all layers
   for (const model::LayerSpec& layer : model.layers()) {
@@ -108,8 +117,9 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
   }
   const model::Config& c = model.config();
   const double each = 2.0 * static_cast<double>(c.num_attention_heads * c.head_dim) * pairs;
-  (types.k == DType::kBF16 ? work.bf16 : work.f32) += each;
-  (types.v == DType::kBF16 ? work.bf16 : work.f32) += each;
+  // Attention has no tiles.
+  (types.k == DType::kBF16 && !tiles ? work.bf16 : work.f32) += each;
+  (types.v == DType::kBF16 && !tiles ? work.bf16 : work.f32) += each;
   return work;
 }
 

@@ -137,9 +137,19 @@ TEST_F(SpeedCommands, TuneIsRememberedForTheFile) {
   EXPECT_EQ(threads(), before);
 
   const std::string several = run_little({"tune", "--try", "1,2"});
-  EXPECT_THAT(several, AllOf(HasSubstr("1 thread: "), HasSubstr("2 threads: ")));
-  EXPECT_NE(several.find("<-"), several.npos);
-  EXPECT_EQ(several.find("<-"), several.rfind("<-"));
+  EXPECT_THAT(several,
+              AllOf(HasSubstr("1 thread: "), HasSubstr("2 threads: "), HasSubstr(", in memory: ")));
+  const size_t taken = several.find("<-");
+  EXPECT_NE(taken, several.npos);
+  EXPECT_EQ(taken, several.rfind("<-"));
+  const std::string line = several.substr(several.rfind('\n', taken) + 1, taken);
+  const auto mapped = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"bench", "--json"});
+    return Json::parse(run_little(more))["mmap"].get<bool>();
+  };
+  EXPECT_EQ(mapped({}), line.find(", in memory: ") > line.find("<-"));
+  EXPECT_TRUE(mapped({"--mmap"}));
+  EXPECT_FALSE(mapped({"--no-mmap"}));
   // What cannot be read counts as nothing.
   for (const char* text : {R"({"x": 1)", R"({"a": {"b": "c"}})"}) {
     std::ofstream(dir.path() / "corral" / "tuned.json") << text;

@@ -63,7 +63,7 @@ void expect_product(const Tensor& x, const Tensor& w_NK, const Tensor& y, const 
 TEST_P(BlockProduct, IsThatOfRoundedRowsAndTheDequantizedMatrix) {
   const DType dtype = GetParam();
   for (const simd::Isa isa : test::machine_isas()) {
-    // Few rows and many, tails in every direction, more than a panel along k.
+    // Few rows and many, tails in every direction.
     for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 256},
                                   {2, 33, 512},
                                   {3, 4, 256},
@@ -139,6 +139,26 @@ TEST_P(BlockProduct, HasTheSameBitsForEveryCutAndThreadCount) {
       }
       const Tensor some = linear(x.rows(1, 8), w, Precision::kF32);
       EXPECT_TRUE(test::same_bits(some, whole.rows(1, 8)));
+    }
+  }
+}
+
+// Several panels along k, between which the sums of all rows are kept; several tiles of rows, of
+// which the last is short; several blocks of tiles.
+TEST_P(BlockProduct, OfManyRowsAndPanelsHasTheBitsOfSingleRows) {
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 2);
+    for (const auto& [m, n, k] :
+         {std::array<int64_t, 3>{41, 34, 5376}, {36, 66, 2816}, {525, 5, 5376}}) {
+      const Tensor x = test::randn({m, k}, 1, device);
+      const LinearWeight w =
+          LinearWeight::out_in(test::random_blocks({n, k}, GetParam(), 2, device));
+      const Tensor all = linear(x, w, Precision::kF32);
+      for (int64_t row = 0; row < m; row += row < 48 ? 1 : 53) {
+        const Tensor one = linear(x.rows(row, row + 1), w, Precision::kF32);
+        ASSERT_TRUE(test::same_bits(one, all.rows(row, row + 1)))
+            << simd::isa_name(isa) << " " << Shape{m, n, k} << ", row " << row;
+      }
     }
   }
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "support/op_case.h"
 
@@ -166,10 +168,10 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values(DType::kF32, DType::kF16, DType::kBF16),
                        ::testing::Values(Precision::kF32, Precision::kBF16),
                        // One element; one row; odd in every way; a tile and one more; more than one
-                       // block of rows; more than one block of columns and of K.
+                       // block of rows; more than one block of columns and of K; of all three.
                        ::testing::Values(Size{1, 1, 1}, Size{1, 70, 67}, Size{5, 33, 35},
                                          Size{13, 33, 17}, Size{110, 40, 50}, Size{99, 530, 19},
-                                         Size{25, 18, 1100})));
+                                         Size{25, 18, 1100}, Size{161, 545, 530})));
 
 TEST(MatmulBatch, ComputesEveryProductWhateverItsSize) {
   const DevicePtr device = test::test_device();
@@ -203,18 +205,49 @@ TEST(MatmulWithoutTerms, GivesZerosOrLeavesC) {
 TEST(MatmulValues, InfinityAndNanReachTheirOwnRowsAndColumnsOnly) {
   for (const simd::Isa isa : test::machine_isas()) {
     for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
-      const DevicePtr device = test::test_device(isa);
-      Tensor a = randn({20, 37}, 1, device);
-      const Tensor b = randn({40, 37}, 2, device);
-      a.mutable_data<float>()[5 * 37 + 36] = NAN;
-      a.mutable_data<float>()[7 * 37 + 3] = INFINITY;
-      Tensor c({20, 40}, DType::kF32, device);
-      ops::matmul(*device, view(a), view(b), target(c), false, precision);
-      for (int64_t i = 0; i < c.numel(); ++i) {
-        const float x = c.data<float>()[i];
-        EXPECT_EQ(std::isnan(x), i / 40 == 5);
-        EXPECT_EQ(std::isinf(x), i / 40 == 7);
+      for (const DType dtype : {DType::kF32, DType::kBF16}) {
+        const DevicePtr device = test::test_device(isa);
+        Tensor a = randn({20, 37}, 1, device);
+        const Tensor b = test::to_dtype(randn({40, 37}, 2, device), dtype);
+        a.mutable_data<float>()[5 * 37 + 36] = NAN;
+        a.mutable_data<float>()[7 * 37 + 3] = INFINITY;
+        Tensor c({20, 40}, DType::kF32, device);
+        ops::matmul(*device, view(a), view(b), target(c), false, precision);
+        for (int64_t i = 0; i < c.numel(); ++i) {
+          const float x = c.data<float>()[i];
+          EXPECT_EQ(std::isnan(x), i / 40 == 5);
+          EXPECT_EQ(std::isinf(x), i / 40 == 7);
+        }
       }
+    }
+  }
+}
+
+// One row reads the weights as they lie, 40 pack them.
+TEST(MatmulValues, KeepEveryBitOfFloatsBesideWeightsInBf16) {
+  constexpr int64_t kK = 70;
+  for (const simd::Isa isa : test::machine_isas()) {
+    for (const int64_t rows : {1, 40}) {
+      const DevicePtr device = test::test_device(isa);
+      Tensor ones = Tensor::zeros({kK, kK}, DType::kF32, device);
+      for (int64_t i = 0; i < kK; ++i) ones.mutable_data<float>()[i * kK + i] = 1;
+      Tensor a = randn({rows, kK}, 1, device);
+      float* const x = a.mutable_data<float>();
+      x[0] = std::numeric_limits<float>::max();
+      x[1] = -std::nextafter(1.0f, 2.0f);
+      x[2] = 0x1.fffffep-100f;
+      x[3] = -0x1.010102p+100f;
+      const Tensor b = test::to_dtype(ones, DType::kBF16);
+      Tensor c({rows, kK}, DType::kF32, device);
+      ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
+      for (int64_t i = 0; i < a.numel(); ++i) {
+        EXPECT_EQ(c.data<float>()[i], a.data<float>()[i]) << simd::isa_name(isa) << ", " << i;
+      }
+      // A NaN whose upper half alone would be infinite.
+      const uint32_t quiet_in_the_lower_half = 0x7F800001;
+      std::memcpy(x, &quiet_in_the_lower_half, sizeof(*x));
+      ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
+      EXPECT_TRUE(std::isnan(c.data<float>()[0])) << simd::isa_name(isa);
     }
   }
 }

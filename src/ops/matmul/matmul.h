@@ -45,6 +45,9 @@ struct Product {
 /// on M, N, the strides or the threads. The portable kernels round product and sum apart, and those
 /// without bf16 instructions multiply operands rounded to bf16 as f32: the bits depend on the
 /// instruction set. vdpbf16ps of AVX-512 takes denormal operands and results for zero.
+/// The tiles of AMX, which bf16 products and weights in bf16 have there, sum the products of 32 k
+/// by themselves (those of even and of odd k in order), add these sums in the order of K, and take
+/// denormals for zero; in f32 each of three parts of A (ops/matmul/planes.h) has sums of its own.
 /// With B in blocks rows of A are rounded to bytes and an element is four chains (block_kernel.h);
 /// the promise is the same.
 /// K = 0 gives zeros (or leaves C). Memory of A or B is not touched when C is empty.

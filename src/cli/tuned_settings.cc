@@ -1,6 +1,9 @@
-#include "cli/tuned_threads.h"
+#include "cli/tuned_settings.h"
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -25,7 +28,8 @@ fs::path tuned_file() { return cache_folder() / "tuned.json"; }
 // The processors' names and which of them may be used: with other ones another number is best.
 std::string machine_key() {
   std::string key;
-  const std::string info = read_file("/proc/cpuinfo");
+  std::ifstream file("/proc/cpuinfo");  // of no size, as the system says: read_file() finds it empty
+  const std::string info((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   constexpr std::string_view kName = "model name\t: ";
   if (const size_t at = info.find(kName); at != info.npos) {
     const size_t begin = at + kName.size();
@@ -65,28 +69,30 @@ void write_tuned(const Json& json) {
 
 }  // namespace
 
-std::optional<int> tuned_threads(const std::string& model) {
+std::optional<TunedSettings> tuned_settings(const std::string& model) {
   try {
     const Json json = read_tuned();
-    const Json threads = json.value(machine_key(), Json::object()).value(model_key(model), Json());
-    if (!threads.is_number_integer()) return std::nullopt;
-    const auto number = threads.get<int64_t>();
-    if (number < 1 || number > kMostThreads) return std::nullopt;
-    return static_cast<int>(number);
+    const Json found = json.value(machine_key(), Json::object()).value(model_key(model), Json());
+    if (!found.is_object() || !found.value("threads", Json()).is_number_integer()) {
+      return std::nullopt;
+    }
+    const auto threads = found["threads"].get<int64_t>();
+    if (threads < 1 || threads > kMostThreads) return std::nullopt;
+    return TunedSettings{static_cast<int>(threads), found.value("no_mmap", false)};
   } catch (const std::exception&) {  // what is wrong with the model is said where it is opened
     return std::nullopt;
   }
 }
 
-void remember_tuned_threads(const std::string& model, int threads) {
+void remember_tuned_settings(const std::string& model, const TunedSettings& settings) {
   Json json = read_tuned();
   Json& machine = json[machine_key()];
   if (!machine.is_object()) machine = Json::object();
-  machine[model_key(model)] = threads;
+  machine[model_key(model)] = {{"threads", settings.threads}, {"no_mmap", settings.no_mmap}};
   write_tuned(json);
 }
 
-void forget_tuned_threads(const std::string& model) {
+void forget_tuned_settings(const std::string& model) {
   Json json = read_tuned();
   const auto machine = json.find(machine_key());
   if (machine == json.end() || !machine->is_object()) return;
