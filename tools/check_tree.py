@@ -5,7 +5,7 @@ usage: check_tree.py [REPOSITORY]
 
 - every operation src/ops/X has tests/ops/X_test.cc and bench/ops/X_bench.cc
 - below src/cli nothing prints, ends the process or reads the environment
-- vector code (*_isa.cc and the headers it includes) uses only headers without inline library code
+- vector code (*_isa.cc, *_amx.cc and the headers they include) uses only headers without inline library code
 - no postponed work, no trailing whitespace, no paths of somebody's machine
 - relative links in Markdown lead to files
 
@@ -37,7 +37,7 @@ FORBIDDEN_CALLS = {
 }
 # Types, and functions that every optimising compiler inlines.
 ISA_SYSTEM_HEADERS = {"cstdint", "cstddef", "cstring", "type_traits", "utility"}
-ISA_VECTOR_HEADER = "simd/vec.h"
+ISA_VECTOR_HEADERS = {"simd/vec.h", "simd/tiles.h"}
 # Spelled apart, so that this file passes its own check.
 POSTPONED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|work)/\w")
@@ -95,7 +95,7 @@ def check_calls(name, code):
 
 
 def check_vector_code(root, name, seen=None):
-    """Walks what a *_isa.cc includes: vec.h, headers of its own folder, kernel headers, no library."""
+    """Walks what vector code includes: vec.h, tiles.h, headers of its own folder, kernel headers, no library."""
     seen = set() if seen is None else seen
     text = (root / name).read_text(errors="replace")
     for match in INCLUDE.finditer(text):
@@ -105,10 +105,10 @@ def check_vector_code(root, name, seen=None):
             if system not in ISA_SYSTEM_HEADERS:
                 yield (f"{where}: vector code includes <{system}>, whose inline functions would be "
                        "compiled for one instruction set and linked for all")
-        elif ours == ISA_VECTOR_HEADER or ours in seen:
+        elif ours in ISA_VECTOR_HEADERS or ours in seen:
             continue
         elif not ours.endswith("_kernel.h") and Path("src", ours).parent != name.parent:
-            yield (f'{where}: vector code may include {ISA_VECTOR_HEADER}, *_kernel.h and headers of '
+            yield (f'{where}: vector code may include simd/vec.h, simd/tiles.h, *_kernel.h and headers of '
                    f'its own folder, not "{ours}"')
         elif (root / "src" / ours).is_file():
             seen.add(ours)
@@ -184,7 +184,7 @@ def main(arguments):
         if name.suffix in CODE_SUFFIXES:
             sources[name] = without_comments_and_strings(text)
             problems += check_calls(name, sources[name])
-        if name.name.endswith("_isa.cc"):
+        if name.name.endswith(("_isa.cc", "_amx.cc")):
             problems += check_vector_code(root, name)
         if name.suffix == ".md":
             problems += check_links(root, name, text)

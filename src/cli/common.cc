@@ -117,7 +117,10 @@ void LoadOptions::add_to(CLI::App& command) {
       "--no-mmap", [this] { no_mmap = true; },
       "copy the weights into memory, in large pages, instead of mapping the files: the start takes "
       "longer, answers come faster (default: what `corral tune` found, or mapped)");
-  command.add_flag_callback("--mmap", [this] { no_mmap = false; }, "map them")->excludes(copied);
+  command
+      .add_flag_callback(
+          "--mmap", [this] { no_mmap = false; }, "map them")
+      ->excludes(copied);
 }
 
 model::LoadedModel load_model(const std::string& model, const DevicePtr& device,

@@ -93,7 +93,8 @@ void ServedModel::add_to(CLI::App& command) {
 serve::ShelfEntry ServedModel::entry(const DevicePtr& device) const {
   serve::ShelfEntry entry;
   const fs::path file = resolve_model(path);
-  entry.name = name.empty() ? load_model(path, device, {.quantize = {}, .no_mmap = false}).name : name;
+  entry.name =
+      name.empty() ? load_model(path, device, {.quantize = {}, .no_mmap = false}).name : name;
   entry.bytes = bytes_of(file) + static_cast<int64_t>(kv_gib * 1024 * kMiB) +
                 static_cast<int64_t>(image_cache_mib * kMiB);
   if (!mmproj.empty()) entry.bytes += bytes_of(mmproj);

@@ -51,7 +51,8 @@ Candidate load_candidate(const TuneCommand& options, int threads) {
   const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
   CpuOptions cpu;
   cpu.threads = threads;
-  return {{threads}, load_model(options.model, Device::cpu(cpu), {.quantize = {}, .no_mmap = false})};
+  return {{threads},
+          load_model(options.model, Device::cpu(cpu), {.quantize = {}, .no_mmap = false})};
 }
 
 // In turns, so that what else the machine does meanwhile falls on all of them.

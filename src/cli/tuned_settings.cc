@@ -28,7 +28,8 @@ fs::path tuned_file() { return cache_folder() / "tuned.json"; }
 // The processors' names and which of them may be used: with other ones another number is best.
 std::string machine_key() {
   std::string key;
-  std::ifstream file("/proc/cpuinfo");  // of no size, as the system says: read_file() finds it empty
+  std::ifstream file(
+      "/proc/cpuinfo");  // of no size, as the system says: read_file() finds it empty
   const std::string info((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   constexpr std::string_view kName = "model name\t: ";
   if (const size_t at = info.find(kName); at != info.npos) {

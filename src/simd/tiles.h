@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if !defined(__AMX_TILE__)
+#if !defined(CORRAL_TILES)
 #error "simd/tiles.h is for *_amx.cc files only"
 #endif
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kVectorColumns = 16;
 // Vectors of columns and rows of A of a tile: sums of dots and a chain fill the registers.
-#if defined(__AMX_INT8__)
+#if defined(CORRAL_TILES)
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = 16;
 #elif defined(__AVX512F__)
@@ -33,7 +33,7 @@ constexpr int64_t kPanelQuads = 20;
 /// added to make them unsigned is taken back at once.
 template <class Format>
 inline Bytes panel_bytes(const Bytes& b) {
-#if defined(__AMX_INT8__)
+#if defined(CORRAL_TILES)
   if constexpr (Format::kOffset != 0) {
     return each<Bytes>([&](int i) { return b.part[i] - static_cast<uint8_t>(Format::kOffset); });
   }

@@ -4,7 +4,7 @@
 // of A pass by. For *_isa.cc files.
 
 #include "ops/matmul/block_pack.h"
-#if defined(__AMX_INT8__)
+#if defined(CORRAL_TILES)
 #include "ops/matmul/block_tile_amx.h"
 #else
 #include "ops/matmul/block_tile.h"
@@ -17,7 +17,7 @@ namespace {
 // level-2 cache, as tiles pass by faster than they come from further away; elsewhere that does not
 // pay, since B is unpacked for each block.
 constexpr int64_t kBlockRows = 512;
-#if defined(__AMX_INT8__)
+#if defined(CORRAL_TILES)
 constexpr int64_t kBlockBytes = 5 << 18;
 #else
 constexpr int64_t kBlockBytes = int64_t{1} << 62;
