@@ -80,7 +80,7 @@ void f(char* out) { snprintf(out, 3, "x"); on_exit_hook(); at.sexit(); }
         self.assert_violation("rope_kernel.h:1: vector code includes <vector>",
                               "rope_isa.cc:3: vector code includes <cmath>",
                               "rope_tile.h:1: vector code includes <array>",
-                              'rope_isa.cc:2: vector code may include simd/vec.h, *_kernel.h and headers of ')
+                              'rope_isa.cc:2: vector code may include simd/vec.h, simd/tiles.h, *_kernel.h and ')
 
     def test_catches_postponed_work_trailing_whitespace_and_missing_line_ends(self):
         self.write("docs/a.md", f"fine\n{LATER}: later\ntrailing \nlast")
