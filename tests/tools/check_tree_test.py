@@ -82,6 +82,11 @@ void f(char* out) { snprintf(out, 3, "x"); on_exit_hook(); at.sexit(); }
                               "rope_tile.h:1: vector code includes <array>",
                               'rope_isa.cc:2: vector code may include simd/vec.h, simd/tiles.h, *_kernel.h and ')
 
+    def test_takes_files_with_tiles_for_vector_code(self):
+        self.write_operation("rope")
+        self.write("src/ops/rope/rope_amx.cc", '#include "simd/tiles.h"\n#include <vector>\n')
+        self.assert_violation("rope_amx.cc:2: vector code includes <vector>")
+
     def test_catches_postponed_work_trailing_whitespace_and_missing_line_ends(self):
         self.write("docs/a.md", f"fine\n{LATER}: later\ntrailing \nlast")
         self.assert_violation("docs/a.md:2: postponed work", "docs/a.md:3: trailing whitespace",
