@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,12 +59,15 @@ Tensor copied(const Tensor& from) {
   return to;
 }
 
+/// Where a tensor lies, and its bytes.
+using Place = std::pair<const std::byte*, int64_t>;
+Place place_of(const Tensor& tensor) { return {tensor.data<std::byte>(), tensor.size_bytes()}; }
+
 /// Copies of tensors, one of each place: several weights may be views of one tensor.
 class Copies {
  public:
   const Tensor& of(const Tensor& tensor) {
-    const auto [at, added] =
-        made_.try_emplace({tensor.data<std::byte>(), tensor.size_bytes()}, Tensor());
+    const auto [at, added] = made_.try_emplace(place_of(tensor), Tensor());
     if (added) {
       at->second = copied(tensor);
       bytes_ += tensor.size_bytes();
@@ -73,7 +77,7 @@ class Copies {
   int64_t bytes() const { return bytes_; }
 
  private:
-  std::map<std::pair<const std::byte*, int64_t>, Tensor> made_;
+  std::map<Place, Tensor> made_;
   int64_t bytes_ = 0;
 };
 
@@ -94,9 +98,8 @@ int64_t available_bytes() {
 
 int64_t resident_bytes(const TextWeights& weights) {
   TextWeights all = weights;
-  std::map<const std::byte*, int64_t> places;
-  each_tensor(
-      all, [&](const Tensor& tensor) { places[tensor.data<std::byte>()] = tensor.size_bytes(); });
+  std::set<Place> places;
+  each_tensor(all, [&](const Tensor& tensor) { places.insert(place_of(tensor)); });
   int64_t bytes = 0;
   for (const auto& [place, size] : places) bytes += size;
   return bytes;

@@ -4,6 +4,7 @@
 // know about a kind of block: codes() of a row and scales() of four rows. The layouts are explained
 // in quant/. For *_isa.cc files.
 
+#include "ops/matmul/block_kernel.h"
 #include "ops/matmul/block_scales.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -250,6 +251,24 @@ struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
         product(floats_of_signed_bytes(less(low | high << 4, 32)), halves_of_words<false>(d)));
   }
 };
+
+/// make.operator()<Format>() of every format: the one list of them for the kernels.
+template <class T, class Make>
+constexpr OfBlocks<T> of_formats(const Make& make) {
+  return {.q8_0 = make.template operator()<Q8_0>(),
+          .q4_0 = make.template operator()<Q4_0>(),
+          .q4_1 = make.template operator()<Q4_1>(),
+          .q5_0 = make.template operator()<Q5_0>(),
+          .q5_1 = make.template operator()<Q5_1>(),
+          .iq4_nl = make.template operator()<IQ4_NL>(),
+          .mxfp4 = make.template operator()<MXFP4>(),
+          .q2_k = make.template operator()<Q2_K>(),
+          .q3_k = make.template operator()<Q3_K>(),
+          .q4_k = make.template operator()<Q4_K>(),
+          .q5_k = make.template operator()<Q5_K>(),
+          .q6_k = make.template operator()<Q6_K>(),
+          .iq4_xs = make.template operator()<IQ4_XS>()};
+}
 
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

@@ -227,16 +227,15 @@ void multiply_as(const Piece& p, std::byte* scratch) {
   simd::CORRAL_ISA::release_tiles();
 }
 
-template <template <class> class Planes, class EB>
-void multiply_a(const Piece& p, std::byte* scratch) {
-  switch (p.a.element) {
-    case Element::kF32:
-      return multiply_as<Planes<F32Element>, EB>(p, scratch);
-    case Element::kF16:
-      return multiply_as<Planes<F16Element>, EB>(p, scratch);
-    case Element::kBF16:
-      return multiply_as<Planes<BF16Element>, EB>(p, scratch);
-  }
+/// A of f32 precision, with weights in bf16.
+void multiply_exactly(const Piece& p, std::byte* scratch) {
+  with_element(p.a.element, [&]<class EA>() { multiply_as<Exact<EA>, BF16Element>(p, scratch); });
+}
+
+void multiply_rounded(const Piece& p, std::byte* scratch) {
+  with_element(p.a.element, [&]<class EA>() {
+    with_element(p.b.element, [&]<class EB>() { multiply_as<Rounded<EA>, EB>(p, scratch); });
+  });
 }
 
 /// Factors, and rows and columns of C, exchanged: the same sums of the same products.
@@ -263,16 +262,8 @@ bool wants_exchange(const Piece& p) { return !p.bf16 && p.b.element != Element::
 
 void multiply(const Piece& p, std::byte* scratch) {
   if (!has_tiles(p)) return avx512::kMatmul.multiply(p, scratch);
-  if (wants_exchange(p)) return multiply_a<Exact, BF16Element>(exchanged(p), scratch);
-  if (!p.bf16) return multiply_a<Exact, BF16Element>(p, scratch);
-  switch (p.b.element) {
-    case Element::kF32:
-      return multiply_a<Rounded, F32Element>(p, scratch);
-    case Element::kF16:
-      return multiply_a<Rounded, F16Element>(p, scratch);
-    case Element::kBF16:
-      return multiply_a<Rounded, BF16Element>(p, scratch);
-  }
+  if (p.bf16) return multiply_rounded(p, scratch);
+  multiply_exactly(wants_exchange(p) ? exchanged(p) : p, scratch);
 }
 
 int64_t scratch_bytes(const Piece& p) {

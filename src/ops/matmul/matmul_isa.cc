@@ -262,28 +262,11 @@ void multiply_as(const Piece& p, std::byte* scratch) {
   }
 }
 
-template <class Math, class EA>
-void multiply_with(const Piece& p, std::byte* scratch) {
-  switch (p.b.element) {
-    case Element::kF32:
-      return multiply_as<Math, EA, F32Element>(p, scratch);
-    case Element::kF16:
-      return multiply_as<Math, EA, F16Element>(p, scratch);
-    case Element::kBF16:
-      return multiply_as<Math, EA, BF16Element>(p, scratch);
-  }
-}
-
 template <class Math>
 void multiply_in(const Piece& p, std::byte* scratch) {
-  switch (p.a.element) {
-    case Element::kF32:
-      return multiply_with<Math, F32Element>(p, scratch);
-    case Element::kF16:
-      return multiply_with<Math, F16Element>(p, scratch);
-    case Element::kBF16:
-      return multiply_with<Math, BF16Element>(p, scratch);
-  }
+  with_element(p.a.element, [&]<class EA>() {
+    with_element(p.b.element, [&]<class EB>() { multiply_as<Math, EA, EB>(p, scratch); });
+  });
 }
 
 void multiply(const Piece& p, std::byte* scratch) {

@@ -47,6 +47,19 @@ struct BF16Element {
   static F32 widen(U16 x) { return reinterpret_cast<F32>(__builtin_convertvector(x, U32) << 16); }
 };
 
+/// Calls f.operator()<E>() with what describes the element.
+template <class F>
+inline void with_element(Element element, const F& f) {
+  switch (element) {
+    case Element::kF32:
+      return f.template operator()<F32Element>();
+    case Element::kF16:
+      return f.template operator()<F16Element>();
+    case Element::kBF16:
+      return f.template operator()<BF16Element>();
+  }
+}
+
 /// f32 operands, one multiply-add a k.
 struct F32Math {
   static constexpr int64_t kPerUnit = 1;  // elements of k in a unit

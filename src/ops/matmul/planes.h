@@ -17,7 +17,7 @@ class Rounded {
  public:
   static constexpr int kPlanes = 1;
 
-  Rounded(const Piece& p) : from_(p.a, p.m, p.k) {}
+  explicit Rounded(const Piece& p) : from_(p.a, p.m, p.k) {}
   bool k_contiguous() const { return from_.k_contiguous(); }
   void along_k(int64_t row, int64_t unit, PlaneUnits<1>& to) const {
     to[0] = from_.along_k(row, unit);
@@ -68,14 +68,12 @@ class Exact {
  public:
   static constexpr int kPlanes = 3;
 
-  Exact(const Piece& p) : from_(p.a, p.m, p.k) {}
-  bool k_contiguous() const { return true; }  // there is no other way of reading
+  explicit Exact(const Piece& p) : from_(p.a, p.m, p.k) {}
   void along_k(int64_t row, int64_t unit, PlaneUnits<3>& to) const {
     const Thirds first(from_.along_k(row, 2 * unit));
     const Thirds last(from_.along_k(row, 2 * unit + kLanes));
     for (int i = 0; i < 3; ++i) to[i] = upper_halves(first.part[i], last.part[i]);
   }
-  U32 across_rows(int64_t, int64_t) const { return U32{}; }
 
  private:
   UnitReader<F32Math, E> from_;
