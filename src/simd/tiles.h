@@ -48,14 +48,14 @@ template <int kTile>
   asm volatile("tilezero %%tmm%c0" ::"i"(kTile));
 }
 
-/// C[M, N] += A[M, K] B[K, N] with four bytes of K of a column of B side by side, those of A
-/// signed, those of B too or not.
-template <int kC, int kA, int kB, bool kSignedB>
+/// C[M, N] += A[M, K] B[K, N] with four bytes of K of a column of B side by side, those of B
+/// signed, those of A too or not.
+template <int kC, int kA, int kB, bool kSignedA>
 [[gnu::always_inline]] inline void add_products_of_bytes() {
-  if constexpr (kSignedB) {
+  if constexpr (kSignedA) {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
   } else {
-    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
+    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kC), "i"(kA), "i"(kB));
   }
 }
 /// The same of bf16 with pairs of K side by side and sums in f32. The products of a call are summed

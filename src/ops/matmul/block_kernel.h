@@ -34,7 +34,10 @@ enum class RowForm : uint8_t {
   // multiplied. Tiles are as nearly the same as can be: one of a single row would wait for its own
   // sums.
   kEvenTiles,
-  kFullTiles,  // tiles of so many rows but for the last, of each [4, quads, its rows, halves]
+  // The same in tiles of so many rows, as many as a vector has lanes; the last has places for rows
+  // that there are not. Of each half the bytes are [4, its rows, 4], as AMX takes them; they are
+  // brought there when those of all rows of a tile are known.
+  kLanes,
 };
 struct RowOrder {
   int64_t rows;
@@ -49,16 +52,29 @@ struct RowOrder {
     const int64_t row = tile * tile_rows;
     return row < rows ? row : rows;
   }
+  /// Rows that have places.
+  int64_t places() const { return form == RowForm::kLanes ? tiles() * tile_rows : rows; }
 
-  RowPlaces places(int64_t row, int64_t halves) const {
+  RowPlaces places_of(int64_t row, int64_t halves) const {
     const int64_t row_numbers = quads * halves * kQuadGroups;
-    if (form == RowForm::kRows) return {row * row_numbers, halves * kQuadGroups, kQuadGroups, 1};
-    const bool even = form == RowForm::kEvenTiles;
-    const int64_t tile = even ? ((row + 1) * tiles() - 1) / rows : row / tile_rows;
+    if (form == RowForm::kRows) return row_places(row, halves);
+    const int64_t tile = tile_of(row);
     const int64_t first = first_row(tile);
-    const int64_t own = first_row(tile + 1) - first;
-    return {first * row_numbers + (row - first) * (even ? 1 : halves), halves * own, even ? own : 1,
-            quads * halves * own};
+    const int64_t own = form == RowForm::kLanes ? tile_rows : first_row(tile + 1) - first;
+    return {first * row_numbers + row - first, halves * own, own, quads * halves * own};
+  }
+  /// The same of pieces of bytes, of kLanes as if there were the rows of a tile alone and these lay
+  /// row after row.
+  RowPlaces places_of_bytes(int64_t row) const {
+    return form == RowForm::kLanes ? row_places(row % tile_rows, 2) : places_of(row, 2);
+  }
+
+ private:
+  RowPlaces row_places(int64_t row, int64_t halves) const {
+    return {row * quads * halves * kQuadGroups, halves * kQuadGroups, kQuadGroups, 1};
+  }
+  int64_t tile_of(int64_t row) const {
+    return form == RowForm::kEvenTiles ? ((row + 1) * tiles() - 1) / rows : row / tile_rows;
   }
 };
 
@@ -95,6 +111,9 @@ struct BlockPanels {
   /// `scratch`: scratch_bytes(m, quads).
   void (*multiply)(const BlockPiece& piece, std::byte* scratch);
   int64_t (*scratch_bytes)(int64_t m, int64_t quads);
+  /// RowForm::kLanes: brings the bytes of the rows of a tile, which lie row after row, to their
+  /// places in a. Null for the others.
+  void (*arrange)(const int8_t* rows, const BlockRows& a, int64_t tile);
 };
 
 /// The kernels of a block format on an instruction set.

@@ -102,6 +102,27 @@ inline I4 lane_sums(const Ints& x) {
 #endif
 }
 
+/// Lane g of v goes to `to` + g * stride.
+template <class V>
+inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
+#if defined(__AVX512F__)
+  const auto all = reinterpret_cast<__m512i>(v.part[0]);
+  const auto put = [&](int64_t g, __m128i lane) {
+    std::memcpy(to + g * stride, &lane, sizeof(lane));
+  };
+  put(0, _mm512_maskz_extracti32x4_epi32(0xF, all, 0));
+  put(1, _mm512_maskz_extracti32x4_epi32(0xF, all, 1));
+  put(2, _mm512_maskz_extracti32x4_epi32(0xF, all, 2));
+  put(3, _mm512_maskz_extracti32x4_epi32(0xF, all, 3));
+#elif defined(__ARM_NEON)
+  for (int64_t g = 0; g < 4; ++g) simd::CORRAL_ISA::store(to + g * stride, v.part[g]);
+#else
+  std::byte lanes[4][16];
+  store64(lanes, v);
+  for (int64_t g = 0; g < 4; ++g) std::memcpy(to + g * stride, lanes[g], sizeof(lanes[g]));
+#endif
+}
+
 /// Word k of lane g of out[k] comes from a, b, c and d in turn: a transposition of each lane.
 inline void transpose_words(const Bytes& a, const Bytes& b, const Bytes& c, const Bytes& d,
                             Bytes (&out)[4]) {

@@ -9,7 +9,8 @@ namespace corral::ops::CORRAL_ISA {
 namespace {
 
 constexpr int64_t kVectorColumns = 16;
-// Vectors of columns and rows of A of a tile: sums of dots and a chain fill the registers.
+// Vectors of columns and rows of A of a tile: sums of dots and a chain fill the registers. (Tiles
+// of AMX have columns for rows and rows for lanes.)
 #if defined(CORRAL_TILES)
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = 16;
@@ -29,25 +30,14 @@ constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
 // into the level-1 cache: 20 KiB at 32 columns.
 constexpr int64_t kPanelQuads = 20;
 
-/// Bytes of B as they lie in a panel. Tiles take signed ones as well as unsigned ones, and what was
-/// added to make them unsigned is taken back at once.
-template <class Format>
-inline Bytes panel_bytes(const Bytes& b) {
-#if defined(CORRAL_TILES)
-  if constexpr (Format::kOffset != 0) {
-    return each<Bytes>([&](int i) { return b.part[i] - static_cast<uint8_t>(Format::kOffset); });
-  }
-#endif
-  return b;
-}
-
 /// A panel of so many quads, and the chains of the rows of A, in scratch memory.
 struct Panel {
-  // A group is 2 halves of 4 times 4 bytes of all columns; groups of a chain lie together.
-  U8* bytes;       // [4 chains, quads, 2, 4, columns, 4]
+  // A group is 2 halves of 4 times 4 bytes of all columns, or 32 bytes of each where these are the
+  // rows of a tile of AMX; groups of a chain lie together.
+  U8* bytes;       // [4 chains, quads, 2, 4, columns, 4] or [4 chains, quads, columns, 32]
   float* scale;    // [4 chains, quads, halves, columns]
   float* minimum;  // the same
-  float* chains;   // [rows, 4 chains, columns]
+  float* chains;   // [rows, 4 chains, columns]; AMX: [rows / 16, 4 chains, columns, 16]
   int64_t quads;
 
   static constexpr int64_t kQuadBytes = kQuad * kPanelColumns;
@@ -95,7 +85,8 @@ struct Tiles {
   int64_t end;
 };
 
-/// Where the sums of tiles go: their first row, and how far it is to the next.
+/// Where the sums of tiles go: their first row, and how far it is to the next. Nowhere (null): they
+/// stay in the place of the first chain.
 struct Totals {
   float* at;
   int64_t stride;

@@ -87,17 +87,19 @@ class PanelProduct {
     return p_.c_col_stride == 1 && col + kPanelColumns <= p_.n && !p_.accumulate;
   }
 
-  /// The groups of the panel that begins at the quad `first`; asks for the next panel meanwhile.
+  /// The groups of the panel that begins at the quad `first`; asks for the next panel meanwhile,
+  /// unless the processor will find its rows by itself.
   void add_panel(const Block& block, int64_t first) const {
     const int64_t quads = simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
     const Lines next = next_panel(block, first + quads);
     const int64_t steps = (block.tiles.end - block.tiles.first) * quads * kQuadGroups;
     Ahead ahead;
     ahead.add(next);
-    const int64_t lines = parts_of(next.count(), simd::CORRAL_ISA::max(1, steps));
+    int64_t lines = parts_of(next.count(), simd::CORRAL_ISA::max(1, steps));
+    if (next.lines_each > kMostLinesAhead) lines = 0;
     // As many chains at a time as fit into the level-1 cache.
     int64_t chains = kQuadGroups;
-    while (chains > 1 && chains * quads > kPanelQuads) chains /= 2;
+    while (kCutsChains && chains > 1 && chains * quads > kPanelQuads) chains /= 2;
     for (int64_t chain = 0; chain < kQuadGroups; chain += chains) {
       const Run run = {
           .chain = chain,
@@ -111,7 +113,7 @@ class PanelProduct {
   }
 
   Totals totals_of(const Block& block) const {
-    if (!fits_in_c(block.col)) return {panel_.row_chains(0, 0), Panel::kRowChains};
+    if (!fits_in_c(block.col)) return {nullptr, 0};
     const int64_t row = p_.a.order.first_row(block.tiles.first);
     return {p_.c + row * p_.c_row_stride + block.col, p_.c_row_stride};
   }
@@ -141,11 +143,11 @@ class PanelProduct {
     const int64_t row = p_.a.order.first_row(block.tiles.first);
     const int64_t rows = p_.a.order.first_row(block.tiles.end) - row;
     for (int64_t i = 0; i < rows; ++i) {
-      const float* total = panel_.row_chains(i, 0);
       float* c = p_.c + (row + i) * p_.c_row_stride + block.col * p_.c_col_stride;
       for (int64_t j = 0; j < columns; ++j) {
         float& to = c[j * p_.c_col_stride];
-        to = p_.accumulate ? to + total[j] : total[j];
+        const float total = kept_total(panel_, i, j);
+        to = p_.accumulate ? to + total : total;
       }
     }
   }
@@ -166,7 +168,8 @@ constexpr BlockPanels panels_of() {
   return {.form = kTileForm,
           .tile_rows = kMostTileRows,
           .multiply = panels<Format>,
-          .scratch_bytes = panel_scratch_bytes<Format>};
+          .scratch_bytes = panel_scratch_bytes<Format>,
+          .arrange = arrange_rows};
 }
 
 }  // namespace

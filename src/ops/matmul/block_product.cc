@@ -112,29 +112,60 @@ struct Job {
   /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
   /// vectors of them.
   int64_t a_bytes() const {
-    return m() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel.halves)) + kBehind;
+    return order().places() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel.halves)) + kBehind;
   }
   void place_a(std::byte* at) {
-    const int64_t all = m() * quads();
+    const int64_t all = order().places() * quads();
     const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
     a = {.bytes = reinterpret_cast<int8_t*>(take(all * kQuad)),
          .scales = reinterpret_cast<float*>(take(all * lane_bytes())),
          .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel.halves)),
          .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel.halves)),
-         .order = {.rows = m(),
-                   .quads = quads(),
-                   .form = few_rows() ? RowForm::kRows : kernel.panels.form,
-                   .tile_rows = kernel.panels.tile_rows}};
+         .order = order()};
   }
   void quantize_a(Device& device) const {
+    const auto grain = [](int64_t values) {
+      return std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, values));
+    };
+    const int64_t row_values = product->a_MK.cols;
+    if (a.order.form != RowForm::kLanes) {
+      device.threads().parallel_for(m(), grain(row_values), [&](int64_t begin, int64_t end) {
+        quantize_rows(begin, end, a);
+      });
+      return;
+    }
+    device.threads().parallel_for(
+        a.order.tiles(), grain(a.order.tile_rows * row_values), [&](int64_t begin, int64_t end) {
+          const Scratch scratch(device, a.order.tile_rows * quads() * kQuad);
+          BlockRows tile_rows = a;
+          tile_rows.bytes = reinterpret_cast<int8_t*>(scratch.data());
+          for (int64_t tile = begin; tile < end; ++tile) {
+            quantize_rows(a.order.first_row(tile), a.order.first_row(tile + 1), tile_rows);
+            kernel.panels.arrange(tile_rows.bytes, a, tile);
+          }
+        });
+  }
+  void quantize_rows(int64_t begin, int64_t end, const BlockRows& to) const {
     const MatrixView& x = product->a_MK;
     const auto* from = static_cast<const float*>(x.data);
-    const int64_t grain = std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, x.cols));
-    device.threads().parallel_for(x.rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        kernel.quantize(from + row * x.row_stride, groups(), a, row);
+    for (int64_t row = begin; row < end; ++row) {
+      kernel.quantize(from + row * x.row_stride, groups(), to, row);
+    }
+  }
+
+  /// Zeros in the places of a tile that have no row: what happens to lie there may be numbers too
+  /// small for the processor to multiply fast.
+  void clear_places_behind() const {
+    for (int64_t row = m(); row < a.order.places(); ++row) {
+      const RowPlaces scales = a.order.places_of(row, 1);
+      const RowPlaces sums = a.order.places_of(row, kernel.halves);
+      for (int64_t quad = 0; quad < quads(); ++quad) {
+        for (int64_t g = 0; g < kQuadGroups; ++g) {
+          a.scales[scales.at(quad, 0, g)] = 0;
+          for (int64_t h = 0; h < kernel.halves; ++h) a.sums[sums.at(quad, h, g)] = 0;
+        }
       }
-    });
+    }
   }
 
   void multiply(int64_t index, std::byte* scratch) const {
@@ -161,6 +192,12 @@ struct Job {
 
  private:
   static constexpr int64_t kBehind = 128;
+  RowOrder order() const {
+    return {.rows = m(),
+            .quads = quads(),
+            .form = few_rows() ? RowForm::kRows : kernel.panels.form,
+            .tile_rows = kernel.panels.tile_rows};
+  }
   static constexpr int64_t lane_bytes() {
     return kQuadGroups * static_cast<int64_t>(sizeof(float));
   }
@@ -218,6 +255,7 @@ void quantize_rows(Device& device, std::vector<Job>& jobs, std::byte* memory) {
     }
     job.place_a(std::exchange(memory, memory + padded(job.a_bytes())));
     job.quantize_a(device);
+    job.clear_places_behind();
   }
 }
 

@@ -85,9 +85,9 @@ struct RowOfA {
 
   RowOfA(const BlockRows& rows, int64_t row, int64_t halves)
       : a(rows),
-        pieces(rows.order.places(row, 2)),
-        scales(rows.order.places(row, 1)),
-        sums(rows.order.places(row, halves)) {}
+        pieces(rows.order.places_of_bytes(row)),
+        scales(rows.order.places_of(row, 1)),
+        sums(rows.order.places_of(row, halves)) {}
 
   void store_bytes(int64_t quad, int64_t half, const U8x16 (&bytes)[4]) const {
     for (int64_t g = 0; g < kQuadGroups; ++g) {

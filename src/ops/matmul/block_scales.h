@@ -124,6 +124,43 @@ struct GroupFloats {
   Floats group[4];
 };
 
+/// Element j of lane g of the i-th of a, b, c and d becomes element 4i + j of group g.
+inline GroupFloats by_group(const Floats& a, const Floats& b, const Floats& c, const Floats& d) {
+  const auto pick = []<int kOrder>(const Floats& x, const Floats& y) -> Floats {
+    return {{reinterpret_cast<F32>(
+        _mm512_maskz_shuffle_f32x4(0xFFFF, reinterpret_cast<__m512>(x.part[0]),
+                                   reinterpret_cast<__m512>(y.part[0]), kOrder))}};
+  };
+  const Floats ab_low = pick.template operator()<0x44>(a, b);
+  const Floats ab_high = pick.template operator()<0xEE>(a, b);
+  const Floats cd_low = pick.template operator()<0x44>(c, d);
+  const Floats cd_high = pick.template operator()<0xEE>(c, d);
+  return {{pick.template operator()<0x88>(ab_low, cd_low),
+           pick.template operator()<0xDD>(ab_low, cd_low),
+           pick.template operator()<0x88>(ab_high, cd_high),
+           pick.template operator()<0xDD>(ab_high, cd_high)}};
+}
+
+/// Word j of columns[i] comes from word i of rows[j].
+inline void transpose_sixteen(const Bytes (&rows)[16], Bytes (&columns)[16]) {
+  Bytes parts[4][4];  // word j of lane g of parts[i][k] is of row 4i + j and column 4g + k
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    transpose_words(rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], rows[4 * i + 3], parts[i]);
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+    const auto part = [&](int i) -> Floats {
+      return {{reinterpret_cast<F32>(parts[i][k].part[0])}};
+    };
+    const GroupFloats all = by_group(part(0), part(1), part(2), part(3));
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) {
+      columns[4 * g + k] = {{reinterpret_cast<U8>(all.group[g].part[0])}};
+    }
+  }
+}
+
 /// A block in each of sixteen rows; `rows` has the rows j, j + 4, j + 8 and j + 12 side by side.
 struct SixteenRows {
   using Words = U32x16;
@@ -146,6 +183,17 @@ struct SixteenRows {
 template <int kA, int kB, int kC, int kD>
 inline GroupFloats scales_of_fields(const SixteenRows&, const GroupFloats& scales) {
   return scales;
+}
+/// Of codes that GroupsOfRow::fields has left in place.
+struct SixteenRowsOfFields : SixteenRows {
+  explicit SixteenRowsOfFields(RowsAt all) : SixteenRows{all} {}
+};
+template <int kA, int kB, int kC, int kD>
+inline GroupFloats scales_of_fields(const SixteenRowsOfFields&, const GroupFloats& scales) {
+  const auto group = [&](int g, int bits) -> Floats {
+    return {{scales.group[g].part[0] * (1.0f / static_cast<float>(1 << bits))}};
+  };
+  return {{group(0, kA), group(1, kB), group(2, kC), group(3, kD)}};
 }
 
 /// f(g) as a vector of integers, for each of four groups.

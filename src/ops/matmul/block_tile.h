@@ -20,6 +20,15 @@ template <class Format>
 using TraitsOf = Traits<Format::kWide, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
 
 constexpr RowForm kTileForm = RowForm::kEvenTiles;
+constexpr bool kCutsChains = true;  // into runs that fit into the level-1 cache
+constexpr int64_t kMostLinesAhead = int64_t{1} << 62;
+
+constexpr decltype(BlockPanels::arrange) arrange_rows = nullptr;
+
+/// Where tiles leave the total of a row and column.
+inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
+  return panel.row_chains(row, 0)[col];
+}
 
 /// What tiles need of the processor for the length of a product: nothing.
 template <class T>
@@ -180,7 +189,8 @@ void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const
   for (int64_t tile = tiles.first; tile < tiles.end; ++tile) {
     const int64_t row = order.first_row(tile);
     const int64_t at = row - order.first_row(tiles.first);
-    const Totals own = {totals.at + at * totals.stride, totals.stride};
+    const Totals own = totals.at == nullptr ? Totals{panel.row_chains(at, 0), Panel::kRowChains}
+                                            : Totals{totals.at + at * totals.stride, totals.stride};
     with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
       PanelTile<T, kRows>(panel, a, row).add(run, panel.row_chains(at, 0), own, ahead, lines);
     });

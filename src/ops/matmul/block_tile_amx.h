@@ -1,11 +1,13 @@
 #pragma once
 
-// The product of some rows of A with a panel in the tiles of AMX. These give the integers; vectors
+// The product of a panel with some rows of A in the tiles of AMX. These give the integers; vectors
 // scale and sum them as block_tile.h does. For *_amx.cc files.
+
+#include <type_traits>
 
 #include "ops/matmul/ahead.h"
 #include "ops/matmul/block_panel.h"
-#include "ops/matmul/block_quad.h"
+#include "ops/matmul/block_scales.h"
 #include "simd/tiles.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -14,7 +16,7 @@ namespace {
 /// What a tile needs to know of a format.
 template <bool kSignedBytes, int64_t kHalvesOf, bool kHasMinimum>
 struct Traits {
-  static constexpr bool kSigned = kSignedBytes;  // of B; see panel_bytes()
+  static constexpr bool kSigned = kSignedBytes;  // of B; see tile_bytes()
   static constexpr int64_t kHalves = kHalvesOf;
   static constexpr bool kMinimum = kHasMinimum;
 };
@@ -22,211 +24,277 @@ template <class Format>
 using TraitsOf =
     Traits<Format::kOffset != 0, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
 
-constexpr RowForm kTileForm = RowForm::kFullTiles;  // 32 bytes of a row are a row of a tile
+constexpr RowForm kTileForm = RowForm::kLanes;
+// All chains in one go, whose tiles come by chain after chain.
+constexpr bool kCutsChains = false;
+// Lines of a row of a panel up to which they are asked for between products; of longer rows the
+// processor sees streams while they are unpacked.
+constexpr int64_t kMostLinesAhead = 16;
 
-// Tiles 0 to 3 hold integers, 4 and 5 rows of A, 6 and 7 columns of B.
+// A tile of columns of the panel times one of rows of A is a tile of integers, a row of the panel's
+// columns and a lane of the rows of A. Tiles 0 to 3 hold integers, 4 and 5 columns, 6 and 7 rows.
 constexpr uint64_t kDotTiles = 4;
+constexpr int64_t kTileColumns = 16;
+constexpr int64_t kLanes = kMostTileRows;
+// Integers of one tile are stored while those of the one before are scaled.
+constexpr int64_t kSlots = 4;
+constexpr int64_t kSlotNumbers = kTileColumns * kLanes;
+
+/// Where tiles leave the total of a row and column.
+inline float& kept_total(const Panel& panel, int64_t row, int64_t col) {
+  const int64_t lane = row % kLanes;
+  return panel.row_chains(row - lane, 0)[col * kLanes + lane];
+}
 
 /// The processor's tiles for the length of a product.
 template <class T>
 class TileUnit {
  public:
-  TileUnit() = default;
+  TileUnit() {
+    constexpr int64_t kBytes = kGroup / T::kHalves;  // of K at a time
+    simd::CORRAL_ISA::TileShapes shapes;
+    for (int tile = 0; tile < 4; ++tile) shapes.set(tile, kTileColumns, kLanes * 4);
+    for (int tile = 4; tile < 6; ++tile) shapes.set(tile, kTileColumns, kBytes);
+    for (int tile = 6; tile < 8; ++tile) shapes.set(tile, kBytes / 4, kLanes * 4);
+    simd::CORRAL_ISA::load_shapes(shapes);
+  }
   TileUnit(const TileUnit&) = delete;
   TileUnit& operator=(const TileUnit&) = delete;
   ~TileUnit() { simd::CORRAL_ISA::release_tiles(); }
-
-  void use_rows(int64_t rows) {
-    if (rows == rows_) return;
-    rows_ = rows;
-    constexpr int64_t kBytes = kGroup / T::kHalves;  // of K at a time
-    simd::CORRAL_ISA::TileShapes shapes;
-    for (int tile = 0; tile < 4; ++tile) shapes.set(tile, rows, 64);
-    for (int tile = 4; tile < 6; ++tile) shapes.set(tile, rows, kBytes);
-    for (int tile = 6; tile < 8; ++tile) shapes.set(tile, kBytes / 4, 64);
-    simd::CORRAL_ISA::load_shapes(shapes);
-  }
-
- private:
-  int64_t rows_ = 0;
 };
 
-/// Steps of a chain of a tile for one vector of columns. A step is a group, or half of one where
-/// halves have scales of their own.
+/// BlockPanels::arrange.
+inline void arrange_rows(const int8_t* rows, const BlockRows& a, int64_t tile) {
+  const int64_t first = a.order.first_row(tile);
+  const int64_t own = a.order.first_row(tile + 1) - first;
+  const int64_t quads = a.order.quads;
+  int8_t* const to = a.bytes + first * quads * kQuad;
+  for (int64_t quad = 0; quad < quads; ++quad) {
+    for (int64_t half = 0; half < 2; ++half) {
+      Bytes words[16] = {};
+      for (int64_t i = 0; i < own; ++i) {
+        words[i] = load64<Bytes>(rows + (i * quads + quad) * kQuad + half * 64);
+      }
+      Bytes columns[16];  // word k of group g is 4g + k
+      transpose_sixteen(words, columns);
+      for (int64_t g = 0; g < kQuadGroups; ++g) {
+        int8_t* const group = to + ((g * quads + quad) * 2 + half) * 16 * kLanes;
+        for (int64_t k = 0; k < 4; ++k) store64(group + k * 4 * kLanes, columns[4 * g + k]);
+      }
+    }
+  }
+}
+
+/// Steps of a chain of a tile of rows of A for one tile of columns. A step is a group, or half of
+/// one where halves have scales of their own.
 struct Segment {
   int64_t tile;
   int64_t chain;
   int64_t v;
 };
 
-/// Tiles of rows of A, each of at most kRows, times the columns of the panel. kRows rows are always
-/// multiplied; those behind a tile's own are whatever lies there and go nowhere.
-template <class T, size_t kRows>
+/// The columns of the panel times tiles of rows of A, the last of which may hold fewer: what is
+/// computed of the others goes nowhere. (Narrower vectors for such a tile are no faster.)
+template <class T>
 class TileFlow {
  public:
-  /// `dots`: kDotTiles * kTileNumbers integers. (Not a member: what the tiles write may be any
-  /// object in memory, and the others are to stay in registers.)
+  /// `dots`: kSlots * kSlotNumbers integers. (Not a member: what the tiles write may be any object
+  /// in memory, and the others are to stay in registers.)
   TileFlow(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
            const Totals& totals, int32_t* dots)
       : panel_(panel), a_(a), tiles_(tiles), run_(run), totals_(totals), dots_(dots) {}
 
-  static constexpr int64_t kTileNumbers = int64_t{kRows} * kVectorColumns;
-
   /// For each group `lines` lines are asked for. Integers go through memory. A tile is stored when
-  /// it is needed again, and its integers are scaled after the next product has begun, so that the
-  /// two units work at the same time; also across the ends of segments.
+  /// it is needed again, and its integers are scaled while the next product begins, so that the two
+  /// units work at the same time; also across the ends of segments.
   [[gnu::always_inline]] void add(Ahead& ahead, int64_t lines) {
     begin(first_);
     skip_empty();
-    for (uint64_t i = 0; i < kDotTiles + 1; ++i) go_on(ahead, lines);
-    for (Segment at = first_; at.tile < tiles_.end; next(at)) add_segment(at, ahead, lines);
+    for (uint64_t i = 0; i < kDotTiles + 1; ++i) {
+      take_turn(ahead, lines, [](const int32_t*, auto) {});
+    }
+    for (Segment at = first_; at.chain < run_.end_chain; next(at)) add_segment(at, ahead, lines);
   }
 
  private:
-  static constexpr int64_t kVectors = int64_t{kTileVectors};
-
-  template <class F>
-  [[gnu::always_inline]] static void each_row(const F& f) {
-#pragma GCC unroll 16
-    for (size_t i = 0; i < kRows; ++i) f(static_cast<int64_t>(i));
-  }
+  static constexpr int64_t kTilesOfColumns = kPanelColumns / kTileColumns;
+  static constexpr int64_t kPart = kTileColumns / 4;
 
   void next(Segment& at) const {
-    if (++at.v < kVectors) return;
+    if (++at.v < kTilesOfColumns) return;
     at.v = 0;
-    if (++at.chain < run_.end_chain) return;
-    at.chain = run_.chain;
-    ++at.tile;
+    if (++at.tile < tiles_.end) return;
+    at.tile = tiles_.first;
+    ++at.chain;
   }
   int64_t steps_of(const Segment& at) const { return run_.quads(at.chain) * T::kHalves; }
-  int64_t row_of(int64_t tile) const { return a_.order.first_row(tile); }
-  /// The number of the first group of a segment among those of A.
+  /// The place of the first group of a segment among those of A.
   int64_t group_of(const Segment& at) const {
-    const int64_t row = row_of(at.tile);
-    const int64_t own = row_of(at.tile + 1) - row;
-    return row * a_.order.quads * kQuadGroups + (a_.order.quads * at.chain + run_.first) * own;
+    return a_.order.first_row(at.tile) * a_.order.quads * kQuadGroups +
+           (a_.order.quads * at.chain + run_.first) * kLanes;
   }
 
   // What is to be multiplied next.
 
   void begin(const Segment& at) {
-    own_rows_ = row_of(at.tile + 1) - row_of(at.tile);
-    next_a_ = a_.bytes + group_of(at) * kGroup;
-    next_b_ = panel_.group_bytes(panel_.group(at.chain, 0)) + at.v * 64;
+    next_columns_ = panel_.group_bytes(panel_.group(at.chain, 0)) + at.v * kTileColumns * kGroup;
+    next_rows_ = a_.bytes + group_of(at) * kGroup;
     left_ = steps_of(at);
+    Segment later = at;
+    later.v = kTilesOfColumns - 1;
+    next(later);
+    rows_ahead_ = (later.chain < run_.end_chain ? group_of(later) - group_of(at) : 0) * kGroup;
   }
   void skip_empty() {
     while (left_ == 0) {
       next(multiplied_);
-      if (multiplied_.tile == tiles_.end) return;
+      if (multiplied_.chain == run_.end_chain) return;
       begin(multiplied_);
     }
   }
 
-  /// Stores the integers of the oldest product and begins another in its tile.
-  [[gnu::always_inline]] void go_on(Ahead& ahead, int64_t lines) {
+  /// Stores the integers of the oldest product and begins another in its tile. Between its
+  /// instructions scale(dots, number) works on parts 0 to 3 of the integers stored the turn before.
+  template <class Scale>
+  [[gnu::always_inline]] void take_turn(Ahead& ahead, int64_t lines, const Scale& scale) {
     switch (turn_++ % kDotTiles) {
       case 0:
-        return go_on_in<0>(ahead, lines);
+        return take_turn_in<0>(ahead, lines, scale);
       case 1:
-        return go_on_in<1>(ahead, lines);
+        return take_turn_in<1>(ahead, lines, scale);
       case 2:
-        return go_on_in<2>(ahead, lines);
+        return take_turn_in<2>(ahead, lines, scale);
       default:
-        return go_on_in<3>(ahead, lines);
+        return take_turn_in<3>(ahead, lines, scale);
     }
   }
-  template <int kTile>
-  [[gnu::always_inline]] void go_on_in(Ahead& ahead, int64_t lines) {
-    constexpr int kA = 4 + kTile % 2;
-    constexpr int kB = 6 + kTile % 2;
-    int32_t* const slot = dots_ + kTile * kTileNumbers;
-    if (left_ == 0) {
-      simd::CORRAL_ISA::store_tile<kTile>(slot, 64);
-      return;
+  template <int kTile, class Scale>
+  [[gnu::always_inline]] void take_turn_in(Ahead& ahead, int64_t lines, const Scale& scale) {
+    constexpr int kColumns = 4 + kTile % 2;
+    constexpr int kRows = 6 + kTile % 2;
+    int32_t* const slot = dots_ + kTile % kSlots * kSlotNumbers;
+    const int32_t* const before = dots_ + (kTile + kSlots - 1) % kSlots * kSlotNumbers;
+    const bool begins = left_ != 0;
+    if (begins) simd::CORRAL_ISA::load_tile<kColumns>(next_columns_, kGroup);
+    scale(before, std::integral_constant<int64_t, 0>());
+    if (begins) simd::CORRAL_ISA::load_tile<kRows>(next_rows_, kLanes * 4);
+    scale(before, std::integral_constant<int64_t, 1>());
+    simd::CORRAL_ISA::store_tile<kTile>(slot, kLanes * 4);
+    scale(before, std::integral_constant<int64_t, 2>());
+    if (begins) {
+      simd::CORRAL_ISA::zero_tile<kTile>();
+      simd::CORRAL_ISA::add_products_of_bytes<kTile, kColumns, kRows, T::kSigned>();
+      go_on(ahead, lines);
     }
-    simd::CORRAL_ISA::load_tile<kA>(next_a_, kGroup);
-    simd::CORRAL_ISA::load_tile<kB>(next_b_, kPanelColumns * 4);
-    simd::CORRAL_ISA::store_tile<kTile>(slot, 64);
-    simd::CORRAL_ISA::zero_tile<kTile>();
-    simd::CORRAL_ISA::add_products_of_bytes<kTile, kA, kB, T::kSigned>();
-    next_b_ += kGroup / T::kHalves * kPanelColumns;
+    scale(before, std::integral_constant<int64_t, 3>());
+  }
+  [[gnu::always_inline]] void go_on(Ahead& ahead, int64_t lines) {
     const bool group_ends = T::kHalves == 1 || left_ % 2 == 1;
-    next_a_ += group_ends ? own_rows_ * kGroup - (T::kHalves - 1) * 16 : 16;
-    if (multiplied_.v + 1 == kVectors) fetch_next_tile();
+    next_rows_ += kGroup / T::kHalves * kLanes;
+    next_columns_ += group_ends ? kPanelColumns * kGroup - (T::kHalves - 1) * 16 : 16;
+    if (multiplied_.v + 1 == kTilesOfColumns) fetch_next_rows();
     if (multiplied_.v == 0 && group_ends) {
       for (int64_t line = 0; line < lines; ++line) ahead.fetch();
     }
     if (--left_ == 0) skip_empty();
   }
 
-  /// Asks for what lies here of the next tile's rows: they pass by once, from the second cache.
-  [[gnu::always_inline]] void fetch_next_tile() const {
-    const int8_t* const at = next_a_ + a_.order.quads * kQuad * own_rows_;
-    for (int64_t i = 0; i < int64_t{kRows} * kGroup; i += 64) __builtin_prefetch(at + i, 0, 3);
+  /// Asks for what lies here of the rows that come after these, from the second cache.
+  [[gnu::always_inline]] void fetch_next_rows() const {
+    const int8_t* const at = next_rows_ + rows_ahead_;
+    for (int64_t i = 0; i < kLanes * kGroup; i += 64) __builtin_prefetch(at + i, 0, 3);
   }
 
   // What is scaled meanwhile.
 
   [[gnu::always_inline]] void add_segment(const Segment& at, Ahead& ahead, int64_t lines) {
-    const int64_t row = row_of(at.tile);
-    const int64_t own = row_of(at.tile + 1) - row;
-    const int64_t block_row = row - row_of(tiles_.first);
-    float* const kept = panel_.row_chains(block_row, at.chain) + at.v * kVectorColumns;
-    float* const totals = totals_.at + block_row * totals_.stride + at.v * kVectorColumns;
-    F32 sums[kRows];
-    each_row([&](int64_t i) {
-      sums[i] = run_.starts ? F32{} : simd::CORRAL_ISA::load(kept + i * Panel::kRowChains);
-      // By the time of the stores their lines are there: stores that miss wait for one another.
-      if (run_.ends) __builtin_prefetch(totals + i * totals_.stride, 1, 3);
+    const int64_t row = a_.order.first_row(at.tile);
+    const int64_t block_row = row - a_.order.first_row(tiles_.first);
+    const auto chain_of = [&](int64_t chain) {
+      return panel_.row_chains(block_row, 0) +
+             (chain * kPanelColumns + at.v * kTileColumns) * kLanes;
+    };
+    F32 sums[kTileColumns];
+    each_column([&](int64_t i) __attribute__((always_inline)) {
+      sums[i] = run_.starts ? F32{} : simd::CORRAL_ISA::load(chain_of(at.chain) + i * kLanes);
     });
     const int64_t group = group_of(at);
-    const int64_t columns = panel_.group(at.chain, 0) * T::kHalves * kPanelColumns + at.v * 16;
+    const int64_t columns =
+        panel_.group(at.chain, 0) * T::kHalves * kPanelColumns + at.v * kTileColumns;
     const float* row_scales = a_.scales + group;
     const float* row_sums = a_.sums + group * T::kHalves;
     const float* scales = panel_.scale + columns;
     const float* minima = panel_.minimum + columns;
     const int64_t quads = run_.quads(at.chain);
     for (int64_t quad = 0; quad < quads; ++quad) {
+      const F32 rows = simd::CORRAL_ISA::load(row_scales);
       for (int64_t half = 0; half < T::kHalves; ++half) {
-        const int32_t* dots = dots_ + (turn_ - 1) % kDotTiles * kTileNumbers;
-        go_on(ahead, lines);
-        add_scaled_dots(sums, dots, row_scales, scales);
+        take_turn(
+            ahead, lines, [&](const int32_t* dots, auto part) __attribute__((always_inline)) {
+              each_column_of(
+                  part, [&](int64_t i) __attribute__((always_inline)) {
+                    const auto dot = simd::CORRAL_ISA::load<I32>(dots + i * kLanes);
+                    sums[i] =
+                        simd::CORRAL_ISA::fma(__builtin_convertvector(dot, F32),
+                                              simd::CORRAL_ISA::set1(scales[i]) * rows, sums[i]);
+                  });
+            });
         scales += kPanelColumns;
       }
       if constexpr (T::kMinimum) {
         for (int64_t half = 0; half < T::kHalves; ++half) {
-          add_minimum(sums, row_sums + half, minima);
+          const F32 sums_of_rows = simd::CORRAL_ISA::load(row_sums);
+          each_column([&](int64_t i) __attribute__((always_inline)) {
+            sums[i] =
+                simd::CORRAL_ISA::fma(simd::CORRAL_ISA::set1(minima[i]), sums_of_rows, sums[i]);
+          });
           minima += kPanelColumns;
+          row_sums += kLanes;
         }
       }
-      row_scales += own;
-      row_sums += own * T::kHalves;
+      row_scales += kLanes;
     }
-    each_row([&](int64_t i) {
-      if (i >= own) return;
-      float* const to = run_.ends ? totals + i * totals_.stride : kept + i * Panel::kRowChains;
-      if (run_.ends && at.chain > 0) sums[i] = simd::CORRAL_ISA::load(to) + sums[i];
-      simd::CORRAL_ISA::store(to, sums[i]);
+    if (run_.ends && at.chain > 0) {
+      each_column([&](int64_t i) __attribute__((always_inline)) {
+        sums[i] = simd::CORRAL_ISA::load(chain_of(0) + i * kLanes) + sums[i];
+      });
+    }
+    if (run_.ends && at.chain + 1 == kQuadGroups && totals_.at != nullptr) {
+      float* const to = totals_.at + block_row * totals_.stride + at.v * kTileColumns;
+      return store_rows(sums, to, a_.order.first_row(at.tile + 1) - row);
+    }
+    each_column([&](int64_t i) __attribute__((always_inline)) {
+      simd::CORRAL_ISA::store(chain_of(run_.ends ? 0 : at.chain) + i * kLanes, sums[i]);
     });
   }
 
-  [[gnu::always_inline]] static void add_scaled_dots(F32 (&sums)[kRows], const int32_t* dots,
-                                                     const float* rows, const float* scales) {
-    const F32 columns = simd::CORRAL_ISA::load(scales);
-    each_row([&](int64_t i) {
-      const auto dot = simd::CORRAL_ISA::load<I32>(dots + i * kVectorColumns);
-      sums[i] = simd::CORRAL_ISA::fma(__builtin_convertvector(dot, F32),
-                                      simd::CORRAL_ISA::set1(rows[i]) * columns, sums[i]);
-    });
+  // (No loops, whose indices would be known only after arrays have been given places in memory.)
+  template <class Part, class Each>
+  [[gnu::always_inline]] static void each_column_of(Part, const Each& f) {
+    constexpr int64_t kFirst = Part::value * kPart;
+    f(kFirst), f(kFirst + 1), f(kFirst + 2), f(kFirst + 3);
   }
-  [[gnu::always_inline]] static void add_minimum(F32 (&sums)[kRows], const float* row_sums,
-                                                 const float* minima) {
-    const F32 columns = simd::CORRAL_ISA::load(minima);
-    each_row([&](int64_t i) {
-      sums[i] =
-          simd::CORRAL_ISA::fma(simd::CORRAL_ISA::set1(row_sums[i * T::kHalves]), columns, sums[i]);
+  template <class Each>
+  [[gnu::always_inline]] static void each_column(const Each& f) {
+    each_column_of(std::integral_constant<int64_t, 0>(), f);
+    each_column_of(std::integral_constant<int64_t, 1>(), f);
+    each_column_of(std::integral_constant<int64_t, 2>(), f);
+    each_column_of(std::integral_constant<int64_t, 3>(), f);
+  }
+
+  /// Brings `rows` lanes of the sums to rows of C.
+  [[gnu::always_inline]] void store_rows(const F32 (&sums)[kTileColumns], float* to,
+                                         int64_t rows) const {
+    Bytes columns[16];
+    each_column([&](int64_t i) __attribute__((always_inline)) {
+      columns[i] = {{reinterpret_cast<U8>(sums[i])}};
     });
+    Bytes lanes[16];
+    transpose_sixteen(columns, lanes);
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kLanes; ++i) {
+      if (i < rows) store64(to + i * totals_.stride, lanes[i]);
+    }
   }
 
   const Panel& panel_;
@@ -236,46 +304,20 @@ class TileFlow {
   const Totals& totals_;
   const Segment first_ = {tiles_.first, run_.chain, 0};
   Segment multiplied_ = first_;
-  uint64_t turn_ = 0;     // products begun, and those that there would be behind the last
-  int64_t left_ = 0;      // steps of the segment that is being multiplied
-  int64_t own_rows_ = 0;  // of its tile
-  const int8_t* next_a_ = nullptr;
-  const std::byte* next_b_ = nullptr;
+  uint64_t turn_ = 0;       // products begun, and those that there would be behind the last
+  int64_t rows_ahead_ = 0;  // bytes to the rows that come after these
+  int64_t left_ = 0;        // steps of the segment that is being multiplied
+  const std::byte* next_columns_ = nullptr;
+  const int8_t* next_rows_ = nullptr;
   int32_t* dots_;
 };
-
-/// Adds a run of the chains of tiles of at most kRows rows each.
-template <size_t kRows, class T>
-void flow(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
-          const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>& unit) {
-  using Flow = TileFlow<T, kRows>;
-  alignas(64) int32_t dots[kDotTiles * static_cast<uint64_t>(Flow::kTileNumbers)];
-  unit.use_rows(static_cast<int64_t>(kRows));
-  Flow(panel, a, tiles, run, totals, dots).add(ahead, lines);
-}
 
 /// Adds a run of the tiles' chains.
 template <class T>
 void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
-               const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>& unit) {
-  const RowOrder& order = a.order;
-  // The last tile may have fewer rows, which are multiplied as the next multiple of four.
-  const int64_t last = order.first_row(tiles.end) - order.first_row(tiles.end - 1);
-  const int64_t full = last + 4 > kMostTileRows ? tiles.end : tiles.end - 1;
-  if (tiles.first < full) flow<16>(panel, a, {tiles.first, full}, run, totals, ahead, lines, unit);
-  if (full == tiles.end) return;
-  const Tiles rest = {full, tiles.end};
-  Panel rest_panel = panel;
-  const int64_t row = order.first_row(full) - order.first_row(tiles.first);
-  rest_panel.chains = panel.row_chains(row, 0);
-  const Totals rest_totals = {totals.at + row * totals.stride, totals.stride};
-  if (last > 8) {
-    flow<12>(rest_panel, a, rest, run, rest_totals, ahead, lines, unit);
-  } else if (last > 4) {
-    flow<8>(rest_panel, a, rest, run, rest_totals, ahead, lines, unit);
-  } else {
-    flow<4>(rest_panel, a, rest, run, rest_totals, ahead, lines, unit);
-  }
+               const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>&) {
+  alignas(64) int32_t dots[kSlots * kSlotNumbers];
+  TileFlow<T>(panel, a, tiles, run, totals, dots).add(ahead, lines);
 }
 
 }  // namespace
