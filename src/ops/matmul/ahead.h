@@ -29,6 +29,16 @@ class Ahead {
     if (count_ == 1 && run_ == 0) next_run();
   }
 
+  /// Has all lines asked for in so many turns.
+  void spread_over(int64_t turns) {
+    int64_t lines = 0;
+    for (int i = 0; i < count_; ++i) lines += runs_[i].count();
+    each_turn_ = turns > 0 ? (lines + turns - 1) / turns : 0;
+  }
+  [[gnu::always_inline]] void take_turn() {
+    for (int64_t i = 0; i < each_turn_; ++i) fetch();
+  }
+
   /// Asks for the next line. Inlined: a call would cost a tile as much as it does.
   [[gnu::always_inline]] void fetch() {
     __builtin_prefetch(at_, 0, 2);
@@ -68,6 +78,7 @@ class Ahead {
   int64_t rows_ = 0;
   int64_t stride_bytes_ = 0;
   int64_t each_ = 0;
+  int64_t each_turn_ = 0;
   Lines runs_[2] = {};
   int count_ = 0;
   int run_ = 0;

@@ -33,6 +33,7 @@ constexpr int64_t kDepth = 256;             // units of k in a block
 constexpr int64_t kRowUnits = kDepth + 16;  // row stride of packed A: not a power of two
 constexpr int64_t kBlockRows = 8 * 12;      // rows of A in a block
 constexpr int64_t kBlockColumns = 1024;     // columns of B in a block when A has several
+constexpr int64_t kUnitsOfTurn = 4;         // after which lines are asked for
 
 constexpr int64_t kMostAheadBytes = 3 << 17;  // of B: what the level-2 cache has room for
 
@@ -71,8 +72,7 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, floa
     }
     start.at += start.stride;
   }
-  for (int64_t u = 0; u < units; ++u) {
-    ahead.fetch();
+  const auto add = [&](int64_t u) __attribute__((always_inline)) {
     U32 b_row[static_cast<size_t>(V)];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) b_row[v] = load<U32>(b + (u * V + v) * kLanes);
@@ -82,7 +82,14 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, floa
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) sum[r][v] = Math::madd(a_unit, b_row[v], sum[r][v]);
     }
+  };
+  int64_t u = 0;
+  for (; u + kUnitsOfTurn <= units; u += kUnitsOfTurn) {
+    ahead.take_turn();
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kUnitsOfTurn; ++i) add(u + i);
   }
+  for (; u < units; ++u) add(u);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
@@ -152,6 +159,9 @@ template <class Math, class Layout>
 void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b,
                     Ahead& ahead) {
   const bool from_c = p.accumulate || block.first > 0;
+  const auto parts = [](int64_t whole, int64_t each) { return (whole + each - 1) / each; };
+  ahead.spread_over(parts(block.rows, kTileRows) * parts(block.cols, kPanelColumns) *
+                    (block.units / kUnitsOfTurn));
   const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
   for (int64_t r = 0; r < block.rows; r += kTileRows) {
     const int64_t rows = min(int64_t{kTileRows}, block.rows - r);
