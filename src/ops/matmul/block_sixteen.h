@@ -43,7 +43,7 @@ struct SixteenSteps {
   template <class Rows>
   ScalesOf<Format::kHalves, GroupFloats> scales(int part) const {
     if constexpr (Format::kStepQuads == 2) {
-      return Format::scales(Rows(at), part);
+      return Format::scales(Rows{at}, part);
     } else {
       const auto four = [&](int i) { return Format::scales(in_order + 4 * i, part); };
       const Scales<1> rows[4] = {four(0), four(1), four(2), four(3)};
