@@ -99,6 +99,8 @@ inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, i
 
 #endif
 
+constexpr int64_t kQuadsInCache = 6;
+
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from col + c to col + end as
 /// columns c to end - 1 of the panel: a step of all rows after the other, so that what is written
 /// lies together.
@@ -145,7 +147,11 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
 #if defined(__AVX512F__) && !defined(CORRAL_TILES)
   for (; c + 16 <= columns; c += 16) pack_sixteen<Format>(panel, p, col, c, first, quads);
 #endif
-  pack_steps<Format>(panel, p, col, c, columns, first, quads);
+  // Of a panel that fits into the level-1 cache, some rows after the others: a stream for each.
+  const int64_t each = panel.quads <= kQuadsInCache ? 16 : kPanelColumns;
+  for (; c < columns; c += each) {
+    pack_steps<Format>(panel, p, col, c, simd::CORRAL_ISA::min(c + each, columns), first, quads);
+  }
   if constexpr (Format::kStepQuads == 1) {
     // Groups behind the whole quads.
     const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
