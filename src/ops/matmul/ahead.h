@@ -9,6 +9,9 @@ namespace {
 
 constexpr int64_t kLineBytes = 64;
 
+/// How many parts of at most `most` make up the whole.
+inline int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
+
 /// Lines of cache: `rows` runs of lines_each lines.
 struct Lines {
   const char* at;
@@ -29,27 +32,27 @@ class Ahead {
     if (count_ == 1 && run_ == 0) next_run();
   }
 
-  /// Has all lines asked for in so many turns.
+  /// Has all lines added so far asked for in so many turns.
   void spread_over(int64_t turns) {
     int64_t lines = 0;
     for (int i = 0; i < count_; ++i) lines += runs_[i].count();
-    each_turn_ = turns > 0 ? (lines + turns - 1) / turns : 0;
+    each_turn_ = turns > 0 ? parts_of(lines, turns) : 0;
   }
+  /// Inlined: a call would cost a tile as much as it does.
   [[gnu::always_inline]] void take_turn() {
     for (int64_t i = 0; i < each_turn_; ++i) fetch();
-  }
-
-  /// Asks for the next line. Inlined: a call would cost a tile as much as it does.
-  [[gnu::always_inline]] void fetch() {
-    __builtin_prefetch(at_, 0, 2);
-    at_ += step_bytes_;
-    if (--left_ == 0) next_row();
   }
 
  private:
   static constexpr int64_t kForever = int64_t{1} << 62;
   static constexpr char kAnyLine = 0;
 
+  /// Asks for the next line.
+  [[gnu::always_inline]] void fetch() {
+    __builtin_prefetch(at_, 0, 2);
+    at_ += step_bytes_;
+    if (--left_ == 0) next_row();
+  }
   [[gnu::noinline]] void next_row() {
     if (--rows_ == 0) return next_run();
     row_ += stride_bytes_;

@@ -15,8 +15,6 @@ namespace {
 // of one of each of sixteen rows (BlockWord). `part` is unused.
 
 struct Q8_0 : FormatOf<34, 1, 0, true, false>, HalfScales<Q8_0> {
-  static constexpr int64_t kPlainBytes = 2;  // where a block has its values, signed bytes
-
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     const Codes both = pair_of_blocks<Q8_0, 2>(blocks);

@@ -47,58 +47,6 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Cod
   }
 }
 
-/// Asks for what is read of the rows two steps later. (Not for what other rows begin with: it would
-/// come from memory, and the stores of this panel would wait for it.)
-template <class Format>
-inline void fetch_later(const RowWalk<Format>& rows, int64_t step) {
-  if (step + 2 >= rows.steps()) return;
-  for (int64_t j = 0; j < kRowsB; ++j) {
-    const std::byte* const at = rows.row_of(j, step + 2);
-#pragma GCC unroll 4
-    for (int64_t line = 0; line < Format::kStepBytes; line += 64) {
-      __builtin_prefetch(at + line, 0, 3);
-    }
-  }
-}
-
-/// f(quad, codes of each row, scales) for the quads of a step of the four rows of B from `col` on.
-template <class Format, class F>
-inline void each_quad(const BlockPiece& p, int64_t col, int64_t step, const F& f) {
-  const RowWalk<Format> rows(p, col, 0);
-  fetch_later(rows, step);
-  rows.one_step(step, f);
-}
-
-#if defined(CORRAL_TILES)
-
-/// A step of the rows of B from col + c to col + c + 15 as columns of the panel, which begins at
-/// the quad `first`.
-template <class Format>
-inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
-                         int64_t first, int64_t step) {
-  const int64_t quad = step * Format::kStepQuads - first;
-  for (int64_t four = c; four < c + 16; four += kRowsB) {
-    if constexpr (kIsPlain<Format>) {
-      const RowWalk<Format> rows(p, col + four, 0);
-      fetch_later(rows, step);
-      for (int64_t j = 0; j < kRowsB; ++j) {
-        pack_plain<Format>(panel, quad, four + j, rows.row_of(j, step));
-      }
-    } else {
-      each_quad<Format>(p, col + four, step, [&](int64_t at, const Codes(&b)[kRowsB], const auto&) {
-        pack_codes<Format>(panel, at - first, four, b);
-      });
-    }
-  }
-  const std::byte* const at = p.b + (col + c) * p.b_row_bytes + step * Format::kStepBytes;
-  const SixteenSteps<Format> rows(at, p.b_row_bytes);
-  for (int part = 0; part < Format::kStepQuads; ++part) {
-    rows.template pack_scales<SixteenRowsOfFields>(panel, quad + part, c, part);
-  }
-}
-
-#endif
-
 constexpr int64_t kQuadsInCache = 6;
 
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from col + c to col + end as
@@ -112,7 +60,7 @@ inline void pack_steps(Panel panel, const BlockPiece& p, int64_t col, int64_t c,
       simd::CORRAL_ISA::min((first + quads) / kSteps, p.groups / (kQuadGroups * kSteps));
   for (int64_t step = first / kSteps; step < last; ++step) {
     int64_t four = c;
-#if defined(CORRAL_TILES)
+#if defined(__AVX512F__)
     for (; four + 16 <= end; four += 16) pack_sixteen<Format>(panel, p, col, four, first, step);
 #endif
     for (; four < end; four += kRowsB) {
@@ -143,13 +91,9 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
                          int64_t quads) {
   const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
   if (columns < kPanelColumns) clear_columns<Format>(panel, columns);
-  int64_t c = 0;
-#if defined(__AVX512F__) && !defined(CORRAL_TILES)
-  for (; c + 16 <= columns; c += 16) pack_sixteen<Format>(panel, p, col, c, first, quads);
-#endif
   // Of a panel that fits into the level-1 cache, some rows after the others: a stream for each.
-  const int64_t each = panel.quads <= kQuadsInCache ? 16 : kPanelColumns;
-  for (; c < columns; c += each) {
+  const int64_t each = kAllColumnsAStep && panel.quads > kQuadsInCache ? kPanelColumns : 16;
+  for (int64_t c = 0; c < columns; c += each) {
     pack_steps<Format>(panel, p, col, c, simd::CORRAL_ISA::min(c + each, columns), first, quads);
   }
   if constexpr (Format::kStepQuads == 1) {
@@ -157,7 +101,7 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
     const int64_t whole = p.groups / kQuadGroups * kQuadGroups;
     const int64_t end = simd::CORRAL_ISA::min(p.groups, (first + quads) * kQuadGroups);
     for (int64_t g = simd::CORRAL_ISA::max(whole, first * kQuadGroups); g < end; ++g) {
-      for (c = 0; c < columns; c += kRowsB) {
+      for (int64_t c = 0; c < columns; c += kRowsB) {
         const std::byte* blocks[kRowsB];
         RowWalk<Format>(p, col + c).blocks(g, blocks);
         pack_group<Format>(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c,

@@ -5,9 +5,13 @@
 
 #include "ops/matmul/block_panel.h"
 #include "ops/matmul/block_sixteen.h"
+#include "ops/matmul/block_walk.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
+
+// What is written of a panel lies together if a step of all columns comes after the other.
+constexpr bool kAllColumnsAStep = true;
 
 /// Bytes of B as tiles take them, signed ones as well as unsigned ones: what was added to make them
 /// unsigned is taken back at once.
@@ -15,22 +19,6 @@ template <class Format>
 inline Bytes tile_bytes(const Bytes& b) {
   if constexpr (Format::kOffset == 0) return b;
   return {{b.part[0] - static_cast<uint8_t>(Format::kOffset)}};
-}
-
-/// Whether B has bytes as tiles take them.
-template <class Format>
-constexpr bool kIsPlain = requires {
-  Format::kPlainBytes;
-};
-
-/// The bytes of a quad of such a row of B as a column of the panel.
-template <class Format>
-inline void pack_plain(const Panel& panel, int64_t quad, int64_t col, const std::byte* blocks) {
-  for (int64_t g = 0; g < kQuadGroups; ++g) {
-    const std::byte* const from = blocks + g * Format::kBlockBytes + Format::kPlainBytes;
-    const auto bytes = simd::CORRAL_ISA::load<__m256i>(from);
-    std::memcpy(panel.group_bytes(panel.group(g, quad)) + col * kGroup, &bytes, sizeof(bytes));
-  }
 }
 
 /// The bytes of a quad of four rows of B, as columns col to col + 3 of the panel.
@@ -65,6 +53,24 @@ inline void pack_group_codes(const Panel& panel, int64_t group, int64_t col, con
     std::byte* const to = panel.group_bytes(group) + (col + j) * kGroup;
     std::memcpy(to, codes[0][j], sizeof(codes[0][j]));
     std::memcpy(to + 16, codes[1][j], sizeof(codes[1][j]));
+  }
+}
+
+/// A step of the rows of B from col + c to col + c + 15 as columns of the panel, which begins at
+/// the quad `first`.
+template <class Format>
+inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                         int64_t first, int64_t step) {
+  for (int64_t four = c; four < c + 16; four += kRowsB) {
+    each_quad<Format>(p, col + four, step, [&](int64_t quad, const Codes(&b)[kRowsB], const auto&) {
+      pack_codes<Format>(panel, quad - first, four, b);
+    });
+  }
+  const std::byte* const at = p.b + (col + c) * p.b_row_bytes + step * Format::kStepBytes;
+  const SixteenSteps<Format> rows(at, p.b_row_bytes);
+  for (int part = 0; part < Format::kStepQuads; ++part) {
+    rows.template pack_scales<SixteenRowsOfFields>(panel, step * Format::kStepQuads + part - first,
+                                                   c, part);
   }
 }
 

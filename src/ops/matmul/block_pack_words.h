@@ -12,6 +12,14 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
+// Whether all columns are unpacked step by step, or sixteen after the others: these as whole
+// vectors, which need not be read far ahead.
+#if defined(__AVX512F__)
+constexpr bool kAllColumnsAStep = false;
+#else
+constexpr bool kAllColumnsAStep = true;
+#endif
+
 /// Half `half` of a quad of four rows: their bytes 4k to 4k + 3 of a group come to lie side by
 /// side.
 inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t col, const Bytes& a,
@@ -97,21 +105,16 @@ class SixteenColumns {
   SixteenSteps<Format> rows_;
 };
 
-/// pack_four of four times four rows, in whole vectors.
+/// A step of the rows of B from col + c to col + c + 15 as columns of the panel, which begins at
+/// the quad `first`.
 template <class Format>
 inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
-                         int64_t first, int64_t quads) {
-  constexpr int64_t kSteps = Format::kStepQuads;
-  const std::byte* const row = p.b + (col + c) * p.b_row_bytes;
-  const int64_t end =
-      simd::CORRAL_ISA::min((first + quads) / kSteps, p.groups / (kQuadGroups * kSteps));
-  for (int64_t step = first / kSteps; step < end; ++step) {
-    const std::byte* const at = row + step * Format::kStepBytes;
-    const SixteenColumns<Format> columns(panel, c, at, p.b_row_bytes);
+                         int64_t first, int64_t step) {
+  const std::byte* const at = p.b + (col + c) * p.b_row_bytes + step * Format::kStepBytes;
+  const SixteenColumns<Format> columns(panel, c, at, p.b_row_bytes);
 #pragma GCC unroll 2
-    for (int part = 0; part < Format::kStepQuads; ++part) {
-      columns.pack(step * kSteps + part - first, part);
-    }
+  for (int part = 0; part < Format::kStepQuads; ++part) {
+    columns.pack(step * Format::kStepQuads + part - first, part);
   }
 }
 

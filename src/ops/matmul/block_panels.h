@@ -23,8 +23,6 @@ constexpr int64_t kBlockBytes = 5 << 18;
 constexpr int64_t kBlockBytes = int64_t{1} << 62;
 #endif
 
-int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
-
 /// Quads of a panel: as nearly the same for all of K as can be, in whole steps of the format.
 template <class Format>
 int64_t panel_quads(int64_t quads) {
@@ -57,8 +55,8 @@ class PanelProduct {
  public:
   using T = TraitsOf<Format>;
 
-  PanelProduct(const BlockPiece& p, std::byte* scratch, TileUnit<T>& unit)
-      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())), unit_(unit) {}
+  PanelProduct(const BlockPiece& p, std::byte* scratch)
+      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())) {}
 
   void run() const {
     const int64_t tiles = p_.a.order.tiles();
@@ -92,11 +90,9 @@ class PanelProduct {
   void add_panel(const Block& block, int64_t first) const {
     const int64_t quads = simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
     const Lines next = next_panel(block, first + quads);
-    const int64_t steps = (block.tiles.end - block.tiles.first) * quads * kQuadGroups;
     Ahead ahead;
-    ahead.add(next);
-    int64_t lines = parts_of(next.count(), simd::CORRAL_ISA::max(1, steps));
-    if (next.lines_each > kMostLinesAhead) lines = 0;
+    if (next.lines_each <= kMostLinesAhead) ahead.add(next);
+    ahead.spread_over((block.tiles.end - block.tiles.first) * quads * kQuadGroups);
     // As many chains at a time as fit into the level-1 cache.
     int64_t chains = kQuadGroups;
     while (kCutsChains && chains > 1 && chains * quads > kPanelQuads) chains /= 2;
@@ -108,7 +104,7 @@ class PanelProduct {
           .first = first,
           .starts = first == 0,
           .ends = first + quads == p_.quads()};
-      add_tiles<T>(panel_, p_.a, block.tiles, run, totals_of(block), ahead, lines, unit_);
+      add_tiles<T>(panel_, p_.a, block.tiles, run, totals_of(block), ahead);
     }
   }
 
@@ -154,13 +150,12 @@ class PanelProduct {
 
   const BlockPiece& p_;
   Panel panel_;
-  TileUnit<T>& unit_;
 };
 
 template <class Format>
 void panels(const BlockPiece& p, std::byte* scratch) {
-  TileUnit<TraitsOf<Format>> unit;
-  PanelProduct<Format>(p, scratch, unit).run();
+  const TileUnit<TraitsOf<Format>> unit;
+  PanelProduct<Format>(p, scratch).run();
 }
 
 template <class Format>

@@ -32,7 +32,9 @@ inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
 
 /// What tiles need of the processor for the length of a product: nothing.
 template <class T>
-struct TileUnit {};
+struct TileUnit {
+  TileUnit() {}
+};
 
 /// kRows rows of A, from `row` on, times the columns of the panel.
 template <class T, size_t kRows>
@@ -42,8 +44,8 @@ class PanelTile {
       : panel_(panel), a_(a), numbers_(row * a.order.quads * kQuadGroups) {}
 
   /// Goes on with chains, which are kept from `kept` on between panels. One that ends is added to
-  /// the totals, or begins them if it is the first. For each group `lines` lines are asked for.
-  void add(const Run& run, float* kept, const Totals& totals, Ahead& ahead, int64_t lines) {
+  /// the totals, or begins them if it is the first. Each group is a turn of `ahead`.
+  void add(const Run& run, float* kept, const Totals& totals, Ahead& ahead) {
     // By the time of the stores their lines are there: stores that miss wait for one another.
     if (run.ends && run.chain == 0) {
       for (size_t i = 0; i < kRows; ++i) {
@@ -61,7 +63,7 @@ class PanelTile {
       });
       const int64_t quads = run.quads(chain);
       for (int64_t quad = 0; quad < quads; ++quad) {
-        for (int64_t line = 0; line < lines; ++line) ahead.fetch();
+        ahead.take_turn();
         add_group(sums, panel_.group(chain, quad), a_.order.quads * chain + run.first + quad);
       }
       if (!run.ends) {
@@ -184,7 +186,7 @@ inline void with_tile_rows(int64_t rows, const Tile& tile) {
 /// Adds a run of the tiles' chains.
 template <class T>
 void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
-               const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>&) {
+               const Totals& totals, Ahead& ahead) {
   const RowOrder& order = a.order;
   for (int64_t tile = tiles.first; tile < tiles.end; ++tile) {
     const int64_t row = order.first_row(tile);
@@ -192,7 +194,7 @@ void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const
     const Totals own = totals.at == nullptr ? Totals{panel.row_chains(at, 0), Panel::kRowChains}
                                             : Totals{totals.at + at * totals.stride, totals.stride};
     with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
-      PanelTile<T, kRows>(panel, a, row).add(run, panel.row_chains(at, 0), own, ahead, lines);
+      PanelTile<T, kRows>(panel, a, row).add(run, panel.row_chains(at, 0), own, ahead);
     });
   }
 }

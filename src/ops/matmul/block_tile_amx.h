@@ -34,14 +34,14 @@ constexpr int64_t kMostLinesAhead = 16;
 // A tile of columns of the panel times one of rows of A is a tile of integers, a row of the panel's
 // columns and a lane of the rows of A. Tiles 0 to 3 hold integers, 4 and 5 columns, 6 and 7 rows.
 constexpr uint64_t kDotTiles = 4;
-constexpr int64_t kTileColumns = 16;
+constexpr int64_t kTileColumns = kVectorColumns;
 constexpr int64_t kLanes = kMostTileRows;
 // Integers of one tile are stored while those of the one before are scaled.
-constexpr int64_t kSlots = 4;
+constexpr int64_t kSlots = 2;
 constexpr int64_t kSlotNumbers = kTileColumns * kLanes;
 
 /// Where tiles leave the total of a row and column.
-inline float& kept_total(const Panel& panel, int64_t row, int64_t col) {
+inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
   const int64_t lane = row % kLanes;
   return panel.row_chains(row - lane, 0)[col * kLanes + lane];
 }
@@ -104,16 +104,16 @@ class TileFlow {
            const Totals& totals, int32_t* dots)
       : panel_(panel), a_(a), tiles_(tiles), run_(run), totals_(totals), dots_(dots) {}
 
-  /// For each group `lines` lines are asked for. Integers go through memory. A tile is stored when
+  /// Each group is a turn of `ahead`. Integers go through memory. A tile is stored when
   /// it is needed again, and its integers are scaled while the next product begins, so that the two
   /// units work at the same time; also across the ends of segments.
-  [[gnu::always_inline]] void add(Ahead& ahead, int64_t lines) {
+  [[gnu::always_inline]] void add(Ahead& ahead) {
     begin(first_);
     skip_empty();
     for (uint64_t i = 0; i < kDotTiles + 1; ++i) {
-      take_turn(ahead, lines, [](const int32_t*, auto) {});
+      take_turn(ahead, [](const int32_t*, auto) {});
     }
-    for (Segment at = first_; at.chain < run_.end_chain; next(at)) add_segment(at, ahead, lines);
+    for (Segment at = first_; at.chain < run_.end_chain; next(at)) add_segment(at, ahead);
   }
 
  private:
@@ -156,24 +156,24 @@ class TileFlow {
   /// Stores the integers of the oldest product and begins another in its tile. Between its
   /// instructions scale(dots, number) works on parts 0 to 3 of the integers stored the turn before.
   template <class Scale>
-  [[gnu::always_inline]] void take_turn(Ahead& ahead, int64_t lines, const Scale& scale) {
+  [[gnu::always_inline]] void take_turn(Ahead& ahead, const Scale& scale) {
     switch (turn_++ % kDotTiles) {
       case 0:
-        return take_turn_in<0>(ahead, lines, scale);
+        return take_turn_in<0>(ahead, scale);
       case 1:
-        return take_turn_in<1>(ahead, lines, scale);
+        return take_turn_in<1>(ahead, scale);
       case 2:
-        return take_turn_in<2>(ahead, lines, scale);
+        return take_turn_in<2>(ahead, scale);
       default:
-        return take_turn_in<3>(ahead, lines, scale);
+        return take_turn_in<3>(ahead, scale);
     }
   }
   template <int kTile, class Scale>
-  [[gnu::always_inline]] void take_turn_in(Ahead& ahead, int64_t lines, const Scale& scale) {
+  [[gnu::always_inline]] void take_turn_in(Ahead& ahead, const Scale& scale) {
     constexpr int kColumns = 4 + kTile % 2;
     constexpr int kRows = 6 + kTile % 2;
     int32_t* const slot = dots_ + kTile % kSlots * kSlotNumbers;
-    const int32_t* const before = dots_ + (kTile + kSlots - 1) % kSlots * kSlotNumbers;
+    const int32_t* const before = dots_ + (kTile + 1) % kSlots * kSlotNumbers;
     const bool begins = left_ != 0;
     if (begins) simd::CORRAL_ISA::load_tile<kColumns>(next_columns_, kGroup);
     scale(before, std::integral_constant<int64_t, 0>());
@@ -184,18 +184,16 @@ class TileFlow {
     if (begins) {
       simd::CORRAL_ISA::zero_tile<kTile>();
       simd::CORRAL_ISA::add_products_of_bytes<kTile, kColumns, kRows, T::kSigned>();
-      go_on(ahead, lines);
+      go_on(ahead);
     }
     scale(before, std::integral_constant<int64_t, 3>());
   }
-  [[gnu::always_inline]] void go_on(Ahead& ahead, int64_t lines) {
+  [[gnu::always_inline]] void go_on(Ahead& ahead) {
     const bool group_ends = T::kHalves == 1 || left_ % 2 == 1;
     next_rows_ += kGroup / T::kHalves * kLanes;
     next_columns_ += group_ends ? kPanelColumns * kGroup - (T::kHalves - 1) * 16 : 16;
     if (multiplied_.v + 1 == kTilesOfColumns) fetch_next_rows();
-    if (multiplied_.v == 0 && group_ends) {
-      for (int64_t line = 0; line < lines; ++line) ahead.fetch();
-    }
+    if (multiplied_.v == 0 && group_ends) ahead.take_turn();
     if (--left_ == 0) skip_empty();
   }
 
@@ -207,7 +205,7 @@ class TileFlow {
 
   // What is scaled meanwhile.
 
-  [[gnu::always_inline]] void add_segment(const Segment& at, Ahead& ahead, int64_t lines) {
+  [[gnu::always_inline]] void add_segment(const Segment& at, Ahead& ahead) {
     const int64_t row = a_.order.first_row(at.tile);
     const int64_t block_row = row - a_.order.first_row(tiles_.first);
     const auto chain_of = [&](int64_t chain) {
@@ -230,7 +228,7 @@ class TileFlow {
       const F32 rows = simd::CORRAL_ISA::load(row_scales);
       for (int64_t half = 0; half < T::kHalves; ++half) {
         take_turn(
-            ahead, lines, [&](const int32_t* dots, auto part) __attribute__((always_inline)) {
+            ahead, [&](const int32_t* dots, auto part) __attribute__((always_inline)) {
               each_column_of(
                   part, [&](int64_t i) __attribute__((always_inline)) {
                     const auto dot = simd::CORRAL_ISA::load<I32>(dots + i * kLanes);
@@ -315,9 +313,9 @@ class TileFlow {
 /// Adds a run of the tiles' chains.
 template <class T>
 void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
-               const Totals& totals, Ahead& ahead, int64_t lines, TileUnit<T>&) {
+               const Totals& totals, Ahead& ahead) {
   alignas(64) int32_t dots[kSlots * kSlotNumbers];
-  TileFlow<T>(panel, a, tiles, run, totals, dots).add(ahead, lines);
+  TileFlow<T>(panel, a, tiles, run, totals, dots).add(ahead);
 }
 
 }  // namespace

@@ -100,5 +100,27 @@ class RowWalk {
   const std::byte* row_[kRowsB];
 };
 
+/// Asks for what is read of the rows two steps later. (Not for what other rows begin with: it would
+/// come from memory, and the stores of this panel would wait for it.)
+template <class Format>
+inline void fetch_later(const RowWalk<Format>& rows, int64_t step) {
+  if (step + 2 >= rows.steps()) return;
+  for (int64_t j = 0; j < kRowsB; ++j) {
+    const std::byte* const at = rows.row_of(j, step + 2);
+#pragma GCC unroll 4
+    for (int64_t line = 0; line < Format::kStepBytes; line += 64) {
+      __builtin_prefetch(at + line, 0, 3);
+    }
+  }
+}
+
+/// f(quad, codes of each row, scales) for the quads of a step of the four rows of B from `col` on.
+template <class Format, class F>
+inline void each_quad(const BlockPiece& p, int64_t col, int64_t step, const F& f) {
+  const RowWalk<Format> rows(p, col, 0);
+  fetch_later(rows, step);
+  rows.one_step(step, f);
+}
+
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

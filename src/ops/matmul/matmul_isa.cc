@@ -159,8 +159,7 @@ template <class Math, class Layout>
 void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const uint32_t* b,
                     Ahead& ahead) {
   const bool from_c = p.accumulate || block.first > 0;
-  const auto parts = [](int64_t whole, int64_t each) { return (whole + each - 1) / each; };
-  ahead.spread_over(parts(block.rows, kTileRows) * parts(block.cols, kPanelColumns) *
+  ahead.spread_over(parts_of(block.rows, kTileRows) * parts_of(block.cols, kPanelColumns) *
                     (block.units / kUnitsOfTurn));
   const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
   for (int64_t r = 0; r < block.rows; r += kTileRows) {
@@ -199,7 +198,7 @@ void pack_b(const Reader& from, const Block& block, uint32_t* to) {
 }
 
 int64_t packed_a_units(int64_t m) {
-  const int64_t tiles = (min(m, kBlockRows) + kTileRows - 1) / kTileRows;
+  const int64_t tiles = parts_of(min(m, kBlockRows), kTileRows);
   return tiles * max(InRows::kTile, InStrips::kTile);
 }
 
