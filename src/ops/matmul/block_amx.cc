@@ -3,7 +3,7 @@
 
 namespace corral::ops::CORRAL_ISA {
 
-const OfBlocks<BlockPanels> kPanels =
-    of_formats<BlockPanels>([]<class Format>() { return panels_of<Format>(); });
+const OfBlocks<TileKernels> kTileKernels =
+    of_formats<TileKernels>([]<class Format>() { return tile_kernels_of<Format>(); });
 
 }  // namespace corral::ops::CORRAL_ISA

@@ -11,48 +11,42 @@ namespace corral::ops::CORRAL_ISA {
 namespace {
 
 // Blocks of 32 values: codes() is given four of them, neighbours in a row or, where a row ends
-// inside a quad, one of each of four rows, whose scales are then those of block_scales(); or a word
-// of one of each of sixteen rows (BlockWord). `part` is unused.
+// inside a quad, one of each of four rows, whose scales are then those of block_scales(); or either
+// as whole groups (WholeBlocks); or a word of one of each of sixteen rows (BlockWord). `part` is
+// unused.
 
 struct Q8_0 : FormatOf<34, 1, 0, true, false>, HalfScales<Q8_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Codes both = pair_of_blocks<Q8_0, 2>(blocks);
-    return {wide(both.first), wide(both.last)};
+    return wide(blocks, pair_of_blocks<Q8_0, 2>(blocks));
   }
 };
 
 struct Q4_0 : FormatOf<18, 1, 8, false, false>, HalfScales<Q4_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<Q4_0, 2>(blocks);
-    return {low_nibbles(both), high_nibbles(both)};
+    return nibbles_of_blocks<Q4_0, 2>(blocks);
   }
 };
 
 struct Q4_1 : FormatOf<20, 1, 0, false, true>, HalfScales<Q4_1> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<Q4_1, 4>(blocks);
-    return {low_nibbles(both), high_nibbles(both)};
+    return nibbles_of_blocks<Q4_1, 4>(blocks);
   }
 };
 
 struct Q5_0 : FormatOf<22, 1, 16, false, false>, HalfScales<Q5_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<Q5_0, 6>(blocks);
-    return {merged(low_nibbles(both), fifth_bits<2>(blocks)),
-            merged(high_nibbles(both), fifth_bits<4>(blocks))};
+    return merged(nibbles_of_blocks<Q5_0, 6>(blocks), fifth_bits<2>(blocks));
   }
 };
 
 struct Q5_1 : FormatOf<24, 1, 0, false, true>, HalfScales<Q5_1> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<Q5_1, 8>(blocks);
-    return {merged(low_nibbles(both), fifth_bits<4>(blocks)),
-            merged(high_nibbles(both), fifth_bits<6>(blocks))};
+    return merged(nibbles_of_blocks<Q5_1, 8>(blocks), fifth_bits<4>(blocks));
   }
 };
 
@@ -64,17 +58,14 @@ constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
 struct IQ4_NL : FormatOf<18, 1, 0, true, false>, HalfScales<IQ4_NL> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<IQ4_NL, 2>(blocks);
-    return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
-            wide(looked_up(kIq4Bytes, high_nibbles(both)))};
+    return wide(blocks, looked_up(kIq4Bytes, nibbles_of_blocks<IQ4_NL, 2>(blocks)));
   }
 };
 
 struct MXFP4 : FormatOf<17, 1, 12, false, false> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
-    const Bytes both = piece_of_blocks<MXFP4, 1>(blocks);
-    return {looked_up(kDoubled, low_nibbles(both)), looked_up(kDoubled, high_nibbles(both))};
+    return looked_up(kDoubled, nibbles_of_blocks<MXFP4, 1>(blocks));
   }
   static Scales<1> scales(RowsAt rows, int) {
     return {{of_rows(rows,
@@ -106,15 +97,14 @@ struct MXFP4 : FormatOf<17, 1, 12, false, false> {
   }
 };
 
-// Blocks of 256 values; codes() is given one of a row (GroupsOfRow), or a word of a group of one of
-// each of sixteen rows (GroupWord), and the number of the half of it that it is to unpack.
+// Blocks of 256 values; codes() is given one of a row (GroupsOfRow, or WholeGroupsOfRow), or a word
+// of a group of one of each of sixteen rows (GroupWord), and the number of the half of it that it
+// is to unpack.
 
 /// Of two neighbouring groups the first has the low and the second the high halves of 32 bytes.
 template <class Block>
 inline Codes group_pairs(const Block& block, int at) {
-  const Codes both = block.template pairs<0, 0, 2, 2>(at);
-  return {Block::template shifted<0, -4, 0, -4>(both.first, 0x0F),
-          Block::template shifted<0, -4, 0, -4>(both.last, 0x0F)};
+  return Block::template shifted<0x0F, 0, -4, 0, -4>(block.template pairs<0, 0, 2, 2>(at));
 }
 
 /// The 6-bit scales and minima of Q4_K and Q5_K.
@@ -134,9 +124,8 @@ inline auto six_bit_scales(const Rows& rows, int quad) {
 struct Q4_K : FormatOf<144, 2, 0, false, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const Codes both = block.template pairs<0, 0, 2, 2>(16 + 64 * quad);
-    return {Block::template fields<0, 4, 0, 4>(both.first, 0x0F),
-            Block::template fields<0, 4, 0, 4>(both.last, 0x0F)};
+    return Block::template fields<0x0F, 0, 4, 0, 4>(
+        block.template pairs<0, 0, 2, 2>(16 + 64 * quad));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -150,12 +139,9 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = group_pairs(block, 48 + 64 * quad);
-    const auto fifth = [&](const Bytes& bits) {  // bit g of a byte is of group g
-      return quad == 0 ? Block::template shifted<4, 3, 2, 1>(bits, 0x10)
-                       : Block::template shifted<0, -1, -2, -3>(bits, 0x10);
-    };
-    const Codes bits = block.same_pair(16);
-    return {merged(low.first, fifth(bits.first)), merged(low.last, fifth(bits.last))};
+    const Codes bits = block.same_pair(16);  // bit g of a byte is of group g
+    return merged(low, quad == 0 ? Block::template shifted<0x10, 4, 3, 2, 1>(bits)
+                                 : Block::template shifted<0x10, 0, -1, -2, -3>(bits));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -168,11 +154,8 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.template pairs<0, 2, 0, 2>(64 * quad);
     const Codes high = block.same_pair(128 + 32 * quad);
-    const auto all = [](const Bytes& four, const Bytes& two) {
-      return merged(Block::template shifted<0, 0, -4, -4>(four, 0x0F),
-                    Block::template shifted<4, 2, 0, -2>(two, 0x30));
-    };
-    return {all(low.first, high.first), all(low.last, high.last)};
+    return merged(Block::template shifted<0x0F, 0, 0, -4, -4>(low),
+                  Block::template shifted<0x30, 4, 2, 0, -2>(high));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -187,12 +170,9 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.same_pair(32 + 32 * quad);  // group g has bits 2g and 2g + 1
     const Codes high = block.same_pair(0);              // bit g of a byte is of group g
-    const auto all = [&](const Bytes& two, const Bytes& third) {
-      return merged(Block::template shifted<0, -2, -4, -6>(two, 3),
-                    quad == 0 ? Block::template shifted<2, 1, 0, -1>(third, 4)
-                              : Block::template shifted<-2, -3, -4, -5>(third, 4));
-    };
-    return {all(low.first, high.first), all(low.last, high.last)};
+    return merged(Block::template shifted<3, 0, -2, -4, -6>(low),
+                  quad == 0 ? Block::template shifted<4, 2, 1, 0, -1>(high)
+                            : Block::template shifted<4, -2, -3, -4, -5>(high));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -209,9 +189,8 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
 struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const Codes all = block.same_pair(16 + 32 * quad);  // group g has bits 2g and 2g + 1
-    return {Block::template fields<0, 2, 4, 6>(all.first, 3),
-            Block::template fields<0, 2, 4, 6>(all.last, 3)};
+    // Group g has bits 2g and 2g + 1.
+    return Block::template fields<3, 0, 2, 4, 6>(block.same_pair(16 + 32 * quad));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {
@@ -233,9 +212,7 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
 struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
-    const Bytes both = block.template lanes<0, 1, 2, 3>(8 + 64 * quad);
-    return {wide(looked_up(kIq4Bytes, low_nibbles(both))),
-            wide(looked_up(kIq4Bytes, high_nibbles(both)))};
+    return wide(block, looked_up(kIq4Bytes, block.template nibbles_at<0, 1, 2, 3>(8 + 64 * quad)));
   }
   template <class Rows>
   static auto scales(const Rows& rows, int quad) {

@@ -15,15 +15,16 @@ inline constexpr int64_t kQuadGroups = 4;
 inline constexpr int64_t kQuad = kGroup * kQuadGroups;
 
 /// Where the numbers of a row of A are: that of a quad, a half of its groups, and one of its four
-/// groups.
+/// groups, which are two pairs.
 struct RowPlaces {
   int64_t first;
   int64_t quad;
   int64_t half;
-  int64_t group;
+  int64_t pair;   // of groups
+  int64_t group;  // of a pair
 
   int64_t at(int64_t q, int64_t h, int64_t g) const {
-    return first + q * quad + h * half + g * group;
+    return first + q * quad + h * half + g / 2 * pair + g % 2 * group;
   }
 };
 
@@ -38,6 +39,9 @@ enum class RowForm : uint8_t {
   // that there are not. Of each half the bytes are [4, its rows, 4], as AMX takes them; they are
   // brought there when those of all rows of a tile are known.
   kLanes,
+  // In tiles of half as many rows, of each [quads, halves, 2 pairs, its rows, 2 groups]: two groups
+  // of a row are lanes side by side. Of bytes block_strips_amx.h knows more.
+  kPairs,
 };
 struct RowOrder {
   int64_t rows;
@@ -52,26 +56,33 @@ struct RowOrder {
     const int64_t row = tile * tile_rows;
     return row < rows ? row : rows;
   }
+  /// Whether tiles have places for rows that there are not, and bytes lie otherwise than the rest.
+  bool of_lanes() const { return form == RowForm::kLanes || form == RowForm::kPairs; }
   /// Rows that have places.
-  int64_t places() const { return form == RowForm::kLanes ? tiles() * tile_rows : rows; }
+  int64_t places() const { return of_lanes() ? tiles() * tile_rows : rows; }
 
   RowPlaces places_of(int64_t row, int64_t halves) const {
     const int64_t row_numbers = quads * halves * kQuadGroups;
     if (form == RowForm::kRows) return row_places(row, halves);
     const int64_t tile = tile_of(row);
     const int64_t first = first_row(tile);
-    const int64_t own = form == RowForm::kLanes ? tile_rows : first_row(tile + 1) - first;
-    return {first * row_numbers + row - first, halves * own, own, quads * halves * own};
+    const int64_t own = of_lanes() ? tile_rows : first_row(tile + 1) - first;
+    const int64_t at = first * row_numbers;
+    if (form == RowForm::kPairs) {
+      return {at + 2 * (row - first), 4 * halves * own, 4 * own, 2 * own, 1};
+    }
+    const int64_t group = quads * halves * own;
+    return {at + row - first, halves * own, own, 2 * group, group};
   }
-  /// The same of pieces of bytes, of kLanes as if there were the rows of a tile alone and these lay
+  /// The same of pieces of bytes, of lanes as if there were the rows of a tile alone and these lay
   /// row after row.
   RowPlaces places_of_bytes(int64_t row) const {
-    return form == RowForm::kLanes ? row_places(row % tile_rows, 2) : places_of(row, 2);
+    return of_lanes() ? row_places(row % tile_rows, 2) : places_of(row, 2);
   }
 
  private:
   RowPlaces row_places(int64_t row, int64_t halves) const {
-    return {row * quads * halves * kQuadGroups, halves * kQuadGroups, kQuadGroups, 1};
+    return {row * quads * halves * kQuadGroups, halves * kQuadGroups, kQuadGroups, 2, 1};
   }
   int64_t tile_of(int64_t row) const {
     return form == RowForm::kEvenTiles ? ((row + 1) * tiles() - 1) / rows : row / tile_rows;
@@ -108,11 +119,12 @@ struct BlockPiece {
 struct BlockPanels {
   RowForm form;  // of A, in tiles
   int64_t tile_rows;
+  int64_t quad_bytes;  // of A, of each row that has a place
   /// `scratch`: scratch_bytes(m, quads).
   void (*multiply)(const BlockPiece& piece, std::byte* scratch);
   int64_t (*scratch_bytes)(int64_t m, int64_t quads);
-  /// RowForm::kLanes: brings the bytes of the rows of a tile, which lie row after row, to their
-  /// places in a. Null for the others.
+  /// RowOrder::of_lanes(): brings the bytes of the rows of a tile, which lie row after row, to
+  /// their places in a. Null for the others.
   void (*arrange)(const int8_t* rows, const BlockRows& a, int64_t tile);
 };
 
@@ -134,6 +146,14 @@ struct BlockKernel {
   /// Reads B once for a few rows of A, which lie row after row: for products that wait for memory.
   void (*rows)(const BlockPiece& piece);
   BlockPanels panels;
+};
+
+/// The kernels of AMX, which take the place of panels. `pairs` is for few rows of A, where K is
+/// whole steps: multiples of step_groups.
+struct TileKernels {
+  BlockPanels panels;
+  BlockPanels pairs;
+  int64_t step_groups;
 };
 
 /// Something of each format.
@@ -173,7 +193,7 @@ using portable::kBlocks;
 }  // namespace dotprod
 namespace amx {
 #if defined(__x86_64__)
-extern const OfBlocks<BlockPanels> kPanels;
+extern const OfBlocks<TileKernels> kTileKernels;
 #endif
 }  // namespace amx
 

@@ -13,40 +13,6 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-/// The scales of four rows of a quad of B, as columns col to col + 3 of the panel.
-template <class Format>
-inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
-                        const Scales<Format::kHalves>& scales) {
-  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-  const int64_t stride = panel.quads * kHalves * kPanelColumns * 4;
-  for (int64_t h = 0; h < kHalves; ++h) {
-    const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
-    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), stride, scales.scale[h]);
-    if constexpr (Format::kMinimum) {
-      store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), stride, scales.minimum[h]);
-    }
-  }
-}
-
-/// Four rows of a quad of B, as columns col to col + 3 of the panel.
-template <class Format>
-inline void pack_quad(const Panel& panel, int64_t quad, int64_t col, const Codes (&b)[kRowsB],
-                      const Scales<Format::kHalves>& scales) {
-  pack_codes<Format>(panel, quad, col, b);
-  pack_scales<Format>(panel, quad, col, scales);
-}
-
-/// One group of four rows, which a lane of codes each has, as columns col to col + 3.
-template <class Format>
-inline void pack_group(const Panel& panel, int64_t group, int64_t col, const Codes& b,
-                       const BlockScales& scales) {
-  pack_group_codes<Format>(panel, group, col, b);
-  simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
-  if constexpr (Format::kMinimum) {
-    simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
-  }
-}
-
 constexpr int64_t kQuadsInCache = 6;
 
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from col + c to col + end as
@@ -63,13 +29,7 @@ inline void pack_steps(Panel panel, const BlockPiece& p, int64_t col, int64_t c,
 #if defined(__AVX512F__)
     for (; four + 16 <= end; four += 16) pack_sixteen<Format>(panel, p, col, four, first, step);
 #endif
-    for (; four < end; four += kRowsB) {
-      each_quad<Format>(
-          p, col + four, step,
-          [&](int64_t quad, const Codes(&b)[kRowsB], const Scales<Format::kHalves>& scales) {
-            pack_quad<Format>(panel, quad - first, four, b, scales);
-          });
-    }
+    for (; four < end; four += kRowsB) pack_four<Format>(panel, p, col, four, first, step);
   }
 }
 
@@ -90,7 +50,6 @@ template <class Format>
 CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, int64_t first,
                          int64_t quads) {
   const int64_t columns = simd::CORRAL_ISA::min(kPanelColumns, p.n - col);
-  if (columns < kPanelColumns) clear_columns<Format>(panel, columns);
   // Of a panel that fits into the level-1 cache, some rows after the others: a stream for each.
   const int64_t each = kAllColumnsAStep && panel.quads > kQuadsInCache ? kPanelColumns : 16;
   for (int64_t c = 0; c < columns; c += each) {
@@ -104,11 +63,11 @@ CORRAL_FLATTEN void pack(const Panel& panel, const BlockPiece& p, int64_t col, i
       for (int64_t c = 0; c < columns; c += kRowsB) {
         const std::byte* blocks[kRowsB];
         RowWalk<Format>(p, col + c).blocks(g, blocks);
-        pack_group<Format>(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c,
-                           Format::codes(LooseBlocks{blocks}, 0), Format::block_scales(blocks));
+        pack_group<Format>(panel, panel.group(g % kQuadGroups, g / kQuadGroups - first), c, blocks);
       }
     }
   }
+  if (columns < kPanelColumns) clear_columns<Format>(panel, columns);
 }
 
 }  // namespace

@@ -3,10 +3,8 @@
 // How bytes of B lie in a panel for dot products of four: those of a column side by side, then
 // those of the next. For *_isa.cc files.
 
+#include "ops/matmul/block_pack_scales.h"
 #include "ops/matmul/block_panel.h"
-#if defined(__AVX512F__)
-#include "ops/matmul/block_sixteen.h"
-#endif
 #include "ops/matmul/block_walk.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -39,9 +37,10 @@ inline void pack_codes(const Panel& panel, int64_t quad, int64_t col, const Code
   pack_half(panel, quad, 1, col, b[0].last, b[1].last, b[2].last, b[3].last);
 }
 
-/// The bytes of a group of four rows, which a lane of codes each has, as columns col to col + 3.
+/// A group of four rows, a block of each, as columns col to col + 3.
 template <class Format>
-inline void pack_group_codes(const Panel& panel, int64_t group, int64_t col, const Codes& b) {
+inline void pack_group(const Panel& panel, int64_t group, int64_t col, RowsAt blocks) {
+  const Codes b = Format::codes(LooseBlocks{blocks}, 0);
   std::byte codes[2][kRowsB][16];
   store64(codes[0], b.first);
   store64(codes[1], b.last);
@@ -51,6 +50,20 @@ inline void pack_group_codes(const Panel& panel, int64_t group, int64_t col, con
       for (int64_t j = 0; j < kRowsB; ++j) std::memcpy(to + 4 * j, codes[half][j] + 4 * k, 4);
     }
   }
+  pack_group_scales<Format>(panel, group, col, blocks);
+}
+
+/// A step of the rows of B from col + c to col + c + 3 as columns of the panel, which begins at the
+/// quad `first`; behind the last row of B the last is taken again.
+template <class Format>
+inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
+                      int64_t first, int64_t step) {
+  each_quad<Format>(
+      p, col + c, step,
+      [&](int64_t quad, const Codes(&b)[kRowsB], const Scales<Format::kHalves>& scales) {
+        pack_codes<Format>(panel, quad - first, c, b);
+        pack_scales<Format>(panel, quad - first, c, scales);
+      });
 }
 
 #if defined(__AVX512F__)

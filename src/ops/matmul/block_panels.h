@@ -5,7 +5,7 @@
 
 #include "ops/matmul/block_pack.h"
 #if defined(CORRAL_TILES)
-#include "ops/matmul/block_tile_amx.h"
+#include "ops/matmul/block_strips_amx.h"
 #else
 #include "ops/matmul/block_tile.h"
 #endif
@@ -39,8 +39,13 @@ inline int64_t block_tiles(int64_t tiles, int64_t quads) {
 
 template <class Format>
 int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
-  return Panel::scratch_bytes(block_tiles(parts_of(m, kMostTileRows), quads) * kMostTileRows,
-                              panel_quads<Format>(quads));
+  const int64_t bytes = Panel::scratch_bytes(
+      block_tiles(parts_of(m, kMostTileRows), quads) * kMostTileRows, panel_quads<Format>(quads));
+#if defined(CORRAL_TILES)
+  return simd::CORRAL_ISA::max(bytes, kStripScratchBytes<Format, TwoTiles>);
+#else
+  return bytes;
+#endif
 }
 
 /// Some rows of A, in whole tiles, and columns of B.
@@ -154,7 +159,13 @@ class PanelProduct {
 
 template <class Format>
 void panels(const BlockPiece& p, std::byte* scratch) {
-  const TileUnit<TraitsOf<Format>> unit;
+  const TileUnit<kGroup / int64_t{Format::kHalves}> unit;
+#if defined(CORRAL_TILES)
+  if (is_whole_steps<Format>(p.groups)) {
+    if (p.a.order.tiles() == 1) return multiply_strips<Format, OneTile>(p, scratch);
+    if (p.a.order.tiles() == 2) return multiply_strips<Format, TwoTiles>(p, scratch);
+  }
+#endif
   PanelProduct<Format>(p, scratch).run();
 }
 
@@ -162,10 +173,36 @@ template <class Format>
 constexpr BlockPanels panels_of() {
   return {.form = kTileForm,
           .tile_rows = kMostTileRows,
+          .quad_bytes = kQuad,
           .multiply = panels<Format>,
           .scratch_bytes = panel_scratch_bytes<Format>,
           .arrange = arrange_rows};
 }
+
+#if defined(CORRAL_TILES)
+
+/// A few rows of A, two groups of each at a time.
+template <class Format>
+void pairs(const BlockPiece& p, std::byte* scratch) {
+  const TileUnit<2 * kGroup> unit;
+  multiply_strips<Format, Pairs>(p, scratch);
+}
+
+template <class Format>
+constexpr TileKernels tile_kernels_of() {
+  return {
+      .panels = panels_of<Format>(),
+      .pairs = {.form = RowForm::kPairs,
+                .tile_rows = Pairs::kTileRows,
+                .quad_bytes =
+                    2 * static_cast<int64_t>(Format::kHalves) * kPairBytes / Pairs::kTileRows,
+                .multiply = pairs<Format>,
+                .scratch_bytes = [](int64_t, int64_t) { return kStripScratchBytes<Format, Pairs>; },
+                .arrange = arrange_pairs<Format>},
+      .step_groups = kQuadGroups * Format::kStepQuads};
+}
+
+#endif
 
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

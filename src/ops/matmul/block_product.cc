@@ -15,8 +15,10 @@
 namespace corral::ops {
 namespace {
 
-// Rows of A for which B is read as it lies; more pay for unpacking it into panels.
+// Rows of A for which B is read as it lies; more pay for unpacking it into panels, or even fewer
+// for tiles of pairs.
 constexpr int64_t kFewRows = 8;
+constexpr int64_t kLeastPairRows = 4;
 // Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
 // waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
 // for an even load.
@@ -70,23 +72,40 @@ void check(const Product& p) {
   }
 }
 
-/// With AMX, the kernel of AVX-512 for few rows and tiles for many.
-BlockKernel kernel_of(const Device& device, DType dtype) {
+int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
+
+/// The kernel of a product, and whether it reads B as it lies or unpacks it.
+struct Choice {
+  BlockKernel kernel;
+  bool unpacks;
+};
+/// With AMX, the kernel of AVX-512 for very few rows and tiles for more.
+Choice kernel_of(const Device& device, const Product& p) {
+  const DType dtype = p.b_NK.dtype;
+  const int64_t m = p.c_MN.rows;
   BlockKernel kernel = of_format(simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks,
                                               avx512::kBlocks, dotprod::kBlocks),
                                  dtype);
 #if defined(__x86_64__)
-  if (device.isa() == simd::Isa::kAmx) kernel.panels = of_format(amx::kPanels, dtype);
+  if (device.isa() == simd::Isa::kAmx) {
+    const TileKernels& tiles = of_format(amx::kTileKernels, dtype);
+    const int64_t groups = p.a_MK.cols / kGroup;
+    kernel.panels = tiles.panels;
+    if (m >= kLeastPairRows && m <= tiles.pairs.tile_rows && groups > 0 &&
+        groups % tiles.step_groups == 0) {
+      kernel.panels = tiles.pairs;
+      return {kernel, true};
+    }
+  }
 #endif
-  return kernel;
+  return {kernel, m > kFewRows};
 }
-
-int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
 
 /// A product, its kernel, and the number of its first piece among all.
 struct Job {
   const Product* product;
   BlockKernel kernel;
+  bool unpacks;
   BlockRows a;
   std::ptrdiff_t a_of;  // the first job with the same rows of A
   int64_t piece_columns;
@@ -97,27 +116,28 @@ struct Job {
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return parts(groups(), kQuadGroups); }
   int64_t pieces() const { return parts(n(), piece_columns); }
-  bool few_rows() const { return m() <= kFewRows; }
-  int64_t scratch_bytes() const {
-    return few_rows() ? 0 : kernel.panels.scratch_bytes(m(), quads());
-  }
+  /// Whether reading B takes longest.
+  bool waits_for_memory() const { return m() <= kFewRows; }
+  int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
 
   /// Whether both multiply the same rows of A.
   bool shares_a(const Job& other) const {
     const MatrixView& x = product->a_MK;
     const MatrixView& y = other.product->a_MK;
-    return kernel.quantize == other.kernel.quantize && x.data == y.data && x.rows == y.rows &&
+    return kernel.quantize == other.kernel.quantize && unpacks == other.unpacks &&
+           kernel.panels.form == other.kernel.panels.form && x.data == y.data && x.rows == y.rows &&
            x.cols == y.cols && x.row_stride == y.row_stride;
   }
   /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
   /// vectors of them.
   int64_t a_bytes() const {
-    return order().places() * quads() * (kQuad + lane_bytes() * (1 + 2 * kernel.halves)) + kBehind;
+    return order().places() * quads() * (quad_bytes() + lane_bytes() * (1 + 2 * kernel.halves)) +
+           kBehind;
   }
   void place_a(std::byte* at) {
     const int64_t all = order().places() * quads();
     const auto take = [&at](int64_t bytes) { return std::exchange(at, at + bytes); };
-    a = {.bytes = reinterpret_cast<int8_t*>(take(all * kQuad)),
+    a = {.bytes = reinterpret_cast<int8_t*>(take(all * quad_bytes())),
          .scales = reinterpret_cast<float*>(take(all * lane_bytes())),
          .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel.halves)),
          .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel.halves)),
@@ -128,7 +148,7 @@ struct Job {
       return std::max<int64_t>(1, kSerialValues / std::max<int64_t>(1, values));
     };
     const int64_t row_values = product->a_MK.cols;
-    if (a.order.form != RowForm::kLanes) {
+    if (!a.order.of_lanes()) {
       device.threads().parallel_for(m(), grain(row_values), [&](int64_t begin, int64_t end) {
         quantize_rows(begin, end, a);
       });
@@ -183,10 +203,10 @@ struct Job {
                               .n = std::min(piece_columns, n() - col),
                               .groups = groups(),
                               .accumulate = product->accumulate};
-    if (few_rows()) {
-      kernel.rows(piece);
-    } else {
+    if (unpacks) {
       kernel.panels.multiply(piece, scratch);
+    } else {
+      kernel.rows(piece);
     }
   }
 
@@ -195,9 +215,10 @@ struct Job {
   RowOrder order() const {
     return {.rows = m(),
             .quads = quads(),
-            .form = few_rows() ? RowForm::kRows : kernel.panels.form,
+            .form = unpacks ? kernel.panels.form : RowForm::kRows,
             .tile_rows = kernel.panels.tile_rows};
   }
+  int64_t quad_bytes() const { return unpacks ? kernel.panels.quad_bytes : kQuad; }
   static constexpr int64_t lane_bytes() {
     return kQuadGroups * static_cast<int64_t>(sizeof(float));
   }
@@ -211,8 +232,10 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
   for (const Product& p : products) {
     check(p);
     if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
+    const Choice choice = kernel_of(device, p);
     Job job = {.product = &p,
-               .kernel = kernel_of(device, p.b_NK.dtype),
+               .kernel = choice.kernel,
+               .unpacks = choice.unpacks,
                .a = {},
                .a_of = 0,
                .piece_columns = kPieceColumns,
@@ -221,7 +244,7 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
     const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
     const int64_t threads = device.threads().size();
     const int64_t each = std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
-    if (job.few_rows()) {
+    if (job.waits_for_memory()) {
       job.piece_columns *= parts(panels, threads * each);
     } else {
       job.piece_columns *= std::max<int64_t>(1, panels / (threads * kPiecesOfThread));

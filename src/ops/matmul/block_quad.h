@@ -12,11 +12,18 @@ constexpr int64_t kRowsB = 4;
 /// A place in each of them.
 using RowsAt = const std::byte* const*;
 
-/// Four groups of a row of B: value = scale * (byte - offset) - minimum.
+/// Four groups of a row of B: value = scale * (byte - offset) - minimum. Lane g of each holds
+/// values of group g; of views of whole groups (block_whole.h) the lanes of `first` hold groups 0
+/// and 1, and those of `last` groups 2 and 3.
 struct Codes {
-  Bytes first;  // lane g: the first 16 values of group g
+  Bytes first;  // the first 16 values
   Bytes last;
 };
+inline Codes merged(const Codes& a, const Codes& b) {
+  return {merged(a.first, b.first), merged(a.last, b.last)};
+}
+/// Both halves of bytes that are values of two groups each.
+inline Codes nibbles(const Bytes& both) { return {low_nibbles(both), high_nibbles(both)}; }
 
 /// The scales of four groups of some rows, in Numbers: Floats of four rows, with lane g, element j
 /// for group g and row j, or GroupFloats of sixteen.
@@ -163,31 +170,35 @@ struct GroupsOfRow {
   Bytes lanes(int at) const {
     return lanes_at<kA, kB, kC, kD>(block + at);
   }
-  /// Lane g holds the 32 bytes at `at` + 16 * the g-th number.
+  /// Group g: the 32 bytes at `at` + 16 * the g-th number.
   template <int kA, int kB, int kC, int kD>
   Codes pairs(int at) const {
     return {lanes<kA, kB, kC, kD>(at), lanes<kA + 1, kB + 1, kC + 1, kD + 1>(at)};
   }
-  /// Every lane holds the 16 bytes at `at`.
-  Bytes same(int at) const { return same_lanes(block + at); }
-  /// Every lane holds the 32 bytes at `at`.
-  Codes same_pair(int at) const { return {same(at), same(at + 16)}; }
-  /// Lane g shifted by the g-th number: shifted_lanes.
+  /// Every group: the 32 bytes at `at`.
+  Codes same_pair(int at) const { return {same_lanes(block + at), same_lanes(block + at + 16)}; }
+  /// Group g: the low halves of the 16 bytes at `at` + 16 * the g-th number, then the high ones.
   template <int kA, int kB, int kC, int kD>
-  static Bytes shifted(const Bytes& x, uint8_t mask) {
-    return shifted_lanes<kA, kB, kC, kD>(x, mask);
+  Codes nibbles_at(int at) const {
+    return nibbles(lanes<kA, kB, kC, kD>(at));
   }
-  /// Lane g holds the fields of its group, `mask` wide from the g-th number of bits on: times 2 to
+  /// Group g shifted by the g-th number: shifted_lanes.
+  template <uint8_t kMask, int kA, int kB, int kC, int kD>
+  static Codes shifted(const Codes& x) {
+    return {shifted_lanes<kA, kB, kC, kD>(x.first, kMask),
+            shifted_lanes<kA, kB, kC, kD>(x.last, kMask)};
+  }
+  /// Of group g the fields, as wide as the mask, from the g-th number of bits on: times 2 to
   /// that number where the products can take such bytes, for which the scales make up
   /// (scales_of_fields).
-  template <int kA, int kB, int kC, int kD>
-  static Bytes fields(const Bytes& x, uint32_t mask) {
+  template <uint8_t kMask, int kA, int kB, int kC, int kD>
+  static Codes fields(const Codes& x) {
 #if defined(__AVX512VNNI__)
-    const auto lane = [&](int bits) { return U32x4{} + (mask << bits) * 0x01010101u; };
+    const auto lane = [](int bits) { return U32x4{} + (uint32_t{kMask} << bits) * 0x01010101u; };
     const auto own = of_lanes<U32x4, Bytes>(lane(kA), lane(kB), lane(kC), lane(kD));
-    return {{x.part[0] & own.part[0]}};
+    return {{{x.first.part[0] & own.part[0]}}, {{x.last.part[0] & own.part[0]}}};
 #else
-    return shifted<-kA, -kB, -kC, -kD>(x, static_cast<uint8_t>(mask));
+    return shifted<kMask, -kA, -kB, -kC, -kD>(x);
 #endif
   }
 };
@@ -244,10 +255,16 @@ struct BlockWord {
   RowWords rows;
   int block;  // where it begins in the rows
 
-  Bytes piece(int at) const { return rows.word<kWord>(block + at); }
+  template <int kAt>
+  Codes nibbles_at() const {
+    return nibbles(rows.word<kWord>(block + kAt));
+  }
   Codes pair(int at) const { return rows.two_words<kWord>(block + at); }
+  Codes fifth_bits(int at) const { return {sixteen_bits(at), sixteen_bits(at + 2)}; }
+
+ private:
   /// Of a row the bits 4 * kWord to 4 * kWord + 3 of the 16 at `at`, a byte each.
-  Bytes fifth_bits(int at) const {
+  Bytes sixteen_bits(int at) const {
     // Bit i of a number goes to bit 8i + 4.
     constexpr auto kBytes = [](int bits) { return (bits * 0x204081 & 0x01010101) << 4; };
     const __m512i table =
@@ -271,21 +288,22 @@ struct GroupWord {
   RowWords rows;
 
   template <int kA, int kB, int kC, int kD>
-  Bytes lanes(int at) const {
-    return rows.word<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
+  Codes nibbles_at(int at) const {
+    return nibbles(rows.word<kWord>(at + 16 * kOf<kA, kB, kC, kD>));
   }
   template <int kA, int kB, int kC, int kD>
   Codes pairs(int at) const {
     return rows.two_words<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
   }
   Codes same_pair(int at) const { return rows.two_words<kWord>(at); }
-  template <int kA, int kB, int kC, int kD>
-  static Bytes shifted(const Bytes& x, uint8_t mask) {
-    return shifted_bytes<kOf<kA, kB, kC, kD>>(x, mask);
+  template <uint8_t kMask, int kA, int kB, int kC, int kD>
+  static Codes shifted(const Codes& x) {
+    constexpr int kBits = kOf<kA, kB, kC, kD>;
+    return {shifted_bytes<kBits>(x.first, kMask), shifted_bytes<kBits>(x.last, kMask)};
   }
-  template <int kA, int kB, int kC, int kD>
-  static Bytes fields(const Bytes& x, uint8_t mask) {
-    return shifted<-kA, -kB, -kC, -kD>(x, mask);
+  template <uint8_t kMask, int kA, int kB, int kC, int kD>
+  static Codes fields(const Codes& x) {
+    return shifted<kMask, -kA, -kB, -kC, -kD>(x);
   }
 
  private:
@@ -316,22 +334,24 @@ inline Bytes lanes_of_blocks(const Blocks& blocks) {
   return bytes_of_lanes(load(0), load(1), load(2), load(3));
 }
 
-/// The same, or a word of them in sixteen rows.
-template <class Format, int kAt, class Blocks>
-inline Bytes piece_of_blocks(const Blocks& blocks) {
-  if constexpr (requires { blocks.piece(kAt); }) {
-    return blocks.piece(kAt);
-  } else {
-    return lanes_of_blocks<Format, kAt>(blocks);
-  }
-}
-/// The 32 bytes there.
+// The same, or a word of them in sixteen rows, or whole groups: what the view says.
+
+/// The 32 bytes at kAt of each block.
 template <class Format, int kAt, class Blocks>
 inline Codes pair_of_blocks(const Blocks& blocks) {
   if constexpr (requires { blocks.pair(kAt); }) {
     return blocks.pair(kAt);
   } else {
     return {lanes_of_blocks<Format, kAt>(blocks), lanes_of_blocks<Format, kAt + 16>(blocks)};
+  }
+}
+/// The low halves of the 16 bytes at kAt of each block, then the high ones.
+template <class Format, int kAt, class Blocks>
+inline Codes nibbles_of_blocks(const Blocks& blocks) {
+  if constexpr (requires { blocks.template nibbles_at<kAt>(); }) {
+    return blocks.template nibbles_at<kAt>();
+  } else {
+    return nibbles(lanes_of_blocks<Format, kAt>(blocks));
   }
 }
 
@@ -378,18 +398,36 @@ inline Bytes looked_up(const uint8_t (&table)[16], const Bytes& x) {
 #endif
 }
 
-/// The fifth bits of the first or of the last values, 16 of them at `kAt` of each block.
+/// The same on both.
+inline Codes looked_up(const uint8_t (&table)[16], const Codes& x) {
+  return {looked_up(table, x.first), looked_up(table, x.last)};
+}
+
+/// Fifth bits of values, 32 of them at `kAt` of each block.
 template <int kAt, class Blocks>
-inline Bytes fifth_bits(const Blocks& blocks) {
+inline Codes fifth_bits(const Blocks& blocks) {
   if constexpr (requires { blocks.fifth_bits(kAt); }) {
     return blocks.fifth_bits(kAt);
   } else {
-    uint64_t bits = 0;
+    const auto half = [&](int at) {
+      uint64_t bits = 0;
 #pragma GCC unroll 4
-    for (int g = 0; g < 4; ++g) {
-      bits |= uint64_t{load_word<uint16_t>(blocks.at(g) + kAt)} << (16 * g);
-    }
-    return spread_bits(bits, 0x10);
+      for (int g = 0; g < 4; ++g) {
+        bits |= uint64_t{load_word<uint16_t>(blocks.at(g) + at)} << (16 * g);
+      }
+      return spread_bits(bits, 0x10);
+    };
+    return {half(kAt), half(kAt + 2)};
+  }
+}
+
+/// Signed bytes as the products take them.
+template <class Blocks>
+inline Codes wide(const Blocks&, const Codes& x) {
+  if constexpr (requires { Blocks::kTakesSigned; }) {
+    return x;
+  } else {
+    return {wide(x.first), wide(x.last)};
   }
 }
 

@@ -56,6 +56,15 @@ inline Floats scales_of_fields(const FourRows&, const Floats& scales) {
 #endif
 }
 
+/// Of codes that are whole groups, in which no fields are left in place.
+struct FourWholeRows : FourRows {
+  explicit FourWholeRows(RowsAt all) : FourRows{all} {}
+};
+template <int kA, int kB, int kC, int kD>
+inline Floats scales_of_fields(const FourWholeRows&, const Floats& scales) {
+  return scales;
+}
+
 /// Byte g of word j becomes element j of lane g.
 inline Floats floats_of_bytes(U32x4 words) {
   const auto x = reinterpret_cast<U8x16>(words);
@@ -184,18 +193,6 @@ template <int kA, int kB, int kC, int kD>
 inline GroupFloats scales_of_fields(const SixteenRows&, const GroupFloats& scales) {
   return scales;
 }
-/// Of codes that GroupsOfRow::fields has left in place.
-struct SixteenRowsOfFields : SixteenRows {
-  explicit SixteenRowsOfFields(RowsAt all) : SixteenRows{all} {}
-};
-template <int kA, int kB, int kC, int kD>
-inline GroupFloats scales_of_fields(const SixteenRowsOfFields&, const GroupFloats& scales) {
-  const auto group = [&](int g, int bits) -> Floats {
-    return {{scales.group[g].part[0] * (1.0f / static_cast<float>(1 << bits))}};
-  };
-  return {{group(0, kA), group(1, kB), group(2, kC), group(3, kD)}};
-}
-
 /// f(g) as a vector of integers, for each of four groups.
 template <class F>
 inline GroupFloats floats_of_groups(const F& f) {

@@ -31,7 +31,7 @@ inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
 }
 
 /// What tiles need of the processor for the length of a product: nothing.
-template <class T>
+template <int64_t kBytes>
 struct TileUnit {
   TileUnit() {}
 };

@@ -46,12 +46,11 @@ inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
   return panel.row_chains(row - lane, 0)[col * kLanes + lane];
 }
 
-/// The processor's tiles for the length of a product.
-template <class T>
+/// The processor's tiles for the length of a product, of which each takes kBytes of K.
+template <int64_t kBytes>
 class TileUnit {
  public:
   TileUnit() {
-    constexpr int64_t kBytes = kGroup / T::kHalves;  // of K at a time
     simd::CORRAL_ISA::TileShapes shapes;
     for (int tile = 0; tile < 4; ++tile) shapes.set(tile, kTileColumns, kLanes * 4);
     for (int tile = 4; tile < 6; ++tile) shapes.set(tile, kTileColumns, kBytes);
@@ -82,6 +81,20 @@ inline void arrange_rows(const int8_t* rows, const BlockRows& a, int64_t tile) {
         for (int64_t k = 0; k < 4; ++k) store64(group + k * 4 * kLanes, columns[4 * g + k]);
       }
     }
+  }
+}
+
+/// Brings the lanes of 16 columns, at most `rows` of them, to rows of C, `stride` apart.
+[[gnu::always_inline]] inline void store_rows(const F32 (&sums)[kTileColumns], float* to,
+                                              int64_t stride, int64_t rows) {
+  Bytes columns[16];
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < 16; ++i) columns[i] = {{reinterpret_cast<U8>(sums[i])}};
+  Bytes lanes[16];
+  transpose_sixteen(columns, lanes);
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kLanes; ++i) {
+    if (i < rows) store64(to + i * stride, lanes[i]);
   }
 }
 
@@ -259,7 +272,7 @@ class TileFlow {
     }
     if (run_.ends && at.chain + 1 == kQuadGroups && totals_.at != nullptr) {
       float* const to = totals_.at + block_row * totals_.stride + at.v * kTileColumns;
-      return store_rows(sums, to, a_.order.first_row(at.tile + 1) - row);
+      return store_rows(sums, to, totals_.stride, a_.order.first_row(at.tile + 1) - row);
     }
     each_column([&](int64_t i) __attribute__((always_inline)) {
       simd::CORRAL_ISA::store(chain_of(run_.ends ? 0 : at.chain) + i * kLanes, sums[i]);
@@ -278,21 +291,6 @@ class TileFlow {
     each_column_of(std::integral_constant<int64_t, 1>(), f);
     each_column_of(std::integral_constant<int64_t, 2>(), f);
     each_column_of(std::integral_constant<int64_t, 3>(), f);
-  }
-
-  /// Brings `rows` lanes of the sums to rows of C.
-  [[gnu::always_inline]] void store_rows(const F32 (&sums)[kTileColumns], float* to,
-                                         int64_t rows) const {
-    Bytes columns[16];
-    each_column([&](int64_t i) __attribute__((always_inline)) {
-      columns[i] = {{reinterpret_cast<U8>(sums[i])}};
-    });
-    Bytes lanes[16];
-    transpose_sixteen(columns, lanes);
-#pragma GCC unroll 16
-    for (int64_t i = 0; i < kLanes; ++i) {
-      if (i < rows) store64(to + i * totals_.stride, lanes[i]);
-    }
   }
 
   const Panel& panel_;

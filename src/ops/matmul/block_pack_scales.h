@@ -1,13 +1,39 @@
 #pragma once
 
-// The scales of sixteen rows of B in a panel, unpacked in whole vectors. For *_isa.cc files with
-// AVX-512.
+// The scales of rows of B in a panel. For *_isa.cc files.
 
 #include "ops/matmul/block_panel.h"
 #include "ops/matmul/block_scales.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
+
+/// The scales of four rows of a quad of B, as columns col to col + 3 of the panel.
+template <class Format>
+inline void pack_scales(const Panel& panel, int64_t quad, int64_t col,
+                        const Scales<Format::kHalves>& scales) {
+  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
+  const int64_t stride = panel.quads * kHalves * kPanelColumns * 4;
+  for (int64_t h = 0; h < kHalves; ++h) {
+    const int64_t at = (quad * kHalves + h) * kPanelColumns + col;
+    store_lanes(reinterpret_cast<std::byte*>(panel.scale + at), stride, scales.scale[h]);
+    if constexpr (Format::kMinimum) {
+      store_lanes(reinterpret_cast<std::byte*>(panel.minimum + at), stride, scales.minimum[h]);
+    }
+  }
+}
+
+/// Those of a group of four rows, a block of each.
+template <class Format>
+inline void pack_group_scales(const Panel& panel, int64_t group, int64_t col, RowsAt blocks) {
+  const BlockScales scales = Format::block_scales(blocks);
+  simd::CORRAL_ISA::store(panel.scale + group * kPanelColumns + col, scales.scale);
+  if constexpr (Format::kMinimum) {
+    simd::CORRAL_ISA::store(panel.minimum + group * kPanelColumns + col, scales.minimum);
+  }
+}
+
+#if defined(__AVX512F__)
 
 /// A step of sixteen rows of B.
 template <class Format>
@@ -20,13 +46,11 @@ struct SixteenSteps {
     for (int64_t j = 0; j < 16; ++j) in_order[j] = first + j * row_bytes;
   }
 
-  /// The scales of part `part` of the step, as quad `quad` of the panel's columns from `col` on,
-  /// for codes unpacked by GroupWord or, if Rows is SixteenRowsOfFields, by GroupsOfRow.
-  template <class Rows = SixteenRows>
+  /// The scales of part `part` of the step, as quad `quad` of the panel's columns from `col` on.
   void pack_scales(const Panel& panel, int64_t quad, int64_t col, int part) const {
     constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
     const int64_t stride = panel.quads * kHalves * kPanelColumns;
-    const auto all = scales<Rows>(part);
+    const auto all = scales(part);
     for (int64_t h = 0; h < kHalves; ++h) {
       const int64_t to = (quad * kHalves + h) * kPanelColumns + col;
 #pragma GCC unroll 4
@@ -40,10 +64,9 @@ struct SixteenSteps {
   }
 
  private:
-  template <class Rows>
   ScalesOf<Format::kHalves, GroupFloats> scales(int part) const {
     if constexpr (Format::kStepQuads == 2) {
-      return Format::scales(Rows{at}, part);
+      return Format::scales(SixteenRows{at}, part);
     } else {
       const auto four = [&](int i) { return Format::scales(in_order + 4 * i, part); };
       const Scales<1> rows[4] = {four(0), four(1), four(2), four(3)};
@@ -58,6 +81,8 @@ struct SixteenSteps {
     }
   }
 };
+
+#endif
 
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

@@ -1,0 +1,84 @@
+#pragma once
+
+// Some rows of B on their way through the tiles of AMX, a few groups at a time. For *_amx.cc files.
+
+#include <type_traits>
+
+#include "ops/matmul/block_panel.h"
+#include "ops/matmul/block_whole.h"
+
+namespace corral::ops::CORRAL_ISA {
+namespace {
+
+/// Numbers in f16 are copied as they come, without the vector units, and become floats later, when
+/// what was stored can be loaded in vectors.
+template <class Format>
+constexpr bool kScalesInF16 = std::is_base_of_v<HalfScales<Format>, Format>;
+
+/// The numbers at kAt of four blocks of a row.
+template <class Format, int kAt>
+inline uint64_t four_halves(const std::byte* row) {
+  const auto of = [&](int64_t g) -> uint64_t {
+    return load_word<uint16_t>(row + g * Format::kBlockBytes + kAt);
+  };
+  return of(0) | of(1) << 16 | of(2) << 32 | of(3) << 48;
+}
+
+/// Two steps of kPanelColumns rows of B, which are columns here. Small enough for the level-1
+/// cache.
+template <class Format>
+struct Strip {
+  static constexpr size_t kQuads = 2 * Format::kStepQuads;
+  static constexpr size_t kHalves = Format::kHalves;
+  static constexpr size_t kColumnBytes = 2 * kGroup;
+  using Numbers = float[kHalves][size_t{kPanelColumns}][kQuadGroups];
+
+  // Two groups side by side.
+  alignas(64) std::byte bytes[kQuads][2][size_t{kPanelColumns}][kColumnBytes];
+  Numbers scale[kQuads];
+  Numbers minimum[kQuads];
+  uint64_t f16[2][kQuads][size_t{kPanelColumns}];  // scales and minima
+
+  /// Unpacks part `part` of the step at `at` as a column of a quad; of scales only those in f16.
+  [[gnu::always_inline]] void unpack(int64_t quad, int64_t col, const std::byte* at, int part) {
+    const Codes groups = whole_groups<Format>(at, part);
+    store64(bytes[quad][0][col], tile_bytes<Format>(groups.first));
+    store64(bytes[quad][1][col], tile_bytes<Format>(groups.last));
+    if constexpr (kScalesInF16<Format>) {
+      f16[0][quad][col] = four_halves<Format, 0>(at);
+      if constexpr (Format::kMinimum) f16[1][quad][col] = four_halves<Format, 2>(at);
+    }
+  }
+  /// Makes floats of the scales in f16 of a quad.
+  void finish_f16(int64_t quad) {
+    if constexpr (kScalesInF16<Format>) {
+      for (int64_t col = 0; col < kPanelColumns; col += 4) {
+        store64(scale[quad][0][col], floats_of(f16[0][quad] + col));
+        if constexpr (Format::kMinimum) {
+          store64(minimum[quad][0][col], negative(floats_of(f16[1][quad] + col)));
+        }
+      }
+    }
+  }
+  /// The other scales of a quad, from a step of each row.
+  void unpack_scales(int64_t quad, const std::byte* const (&rows)[kPanelColumns], int part) {
+    for (int64_t col = 0; col < kPanelColumns; col += kRowsB) {
+      const Scales<Format::kHalves> all = whole_scales<Format>(rows + col, part);
+      for (size_t half = 0; half < kHalves; ++half) {
+        store64(scale[quad][half][col], transposed(all.scale[half]));
+        if constexpr (Format::kMinimum) {
+          store64(minimum[quad][half][col], transposed(all.minimum[half]));
+        }
+      }
+    }
+  }
+
+ private:
+  static Floats floats_of(const uint64_t* columns) {
+    return {{reinterpret_cast<F32>(
+        _mm512_maskz_cvtph_ps(0xFFFF, simd::CORRAL_ISA::load<__m256i>(columns)))}};
+  }
+};
+
+}  // namespace
+}  // namespace corral::ops::CORRAL_ISA
