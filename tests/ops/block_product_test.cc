@@ -106,7 +106,7 @@ TEST_P(BlockProduct, AddsToWhatIsThereAndWritesColumnsAsWellAsRows) {
     const Tensor x = test::randn({M, K}, 1, device);
     const Tensor w = test::random_blocks({N, K}, GetParam(), 2, device);
     const Tensor y = linear(x, LinearWeight::out_in(w), Precision::kF32);
-    for (const int64_t m : {int64_t{3}, M}) {
+    for (const int64_t m : {int64_t{1}, int64_t{3}, int64_t{6}, M}) {
       Tensor across({N, m}, DType::kF32, device);
       for (int64_t i = 0; i < N * m; ++i) across.mutable_data<float>()[i] = 0.25f;
       matmul(*device, {x.data<float>(), DType::kF32, m, K, K, 1},
@@ -139,6 +139,25 @@ TEST_P(BlockProduct, HasTheSameBitsForEveryCutAndThreadCount) {
       }
       const Tensor some = linear(x.rows(1, 8), w, Precision::kF32);
       EXPECT_TRUE(test::same_bits(some, whole.rows(1, 8)));
+    }
+  }
+}
+
+// Products of few rows of A have kernels of their own, which take turns as the rows grow in number
+// and those of B in length.
+TEST_P(BlockProduct, OfFewRowsHasTheBitsOfMany) {
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 2);
+    for (const auto& [n, k] : {std::array<int64_t, 2>{67, 1024}, {33, 2304}, {8, 10240}}) {
+      const Tensor x = test::randn({40, k}, 1, device);
+      const LinearWeight w =
+          LinearWeight::out_in(test::random_blocks({n, k}, GetParam(), 2, device));
+      const Tensor all = linear(x, w, Precision::kF32);
+      for (const int64_t m : {1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33}) {
+        const Tensor some = linear(x.rows(40 - m, 40), w, Precision::kF32);
+        ASSERT_TRUE(test::same_bits(some, all.rows(40 - m, 40)))
+            << simd::isa_name(isa) << " " << Shape{m, n, k};
+      }
     }
   }
 }

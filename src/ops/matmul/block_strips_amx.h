@@ -111,7 +111,7 @@ class StripProduct {
     float (*chains)[kLanes];  // null: there is nothing to add
   };
   struct Body {
-    Unit unit[kBodyUnits];
+    Unit unit[size_t{kBodyUnits}];
   };
 
   // Unpacking.
