@@ -148,11 +148,12 @@ struct BlockKernel {
   BlockPanels panels;
 };
 
-/// The kernels of AMX, which take the place of panels. `pairs` is for few rows of A, where K is
-/// whole steps: multiples of step_groups.
+/// The kernels of AMX, which take the place of panels. `pairs` is for few rows of A, but not fewer
+/// than least_rows, where K is whole steps: multiples of step_groups.
 struct TileKernels {
   BlockPanels panels;
   BlockPanels pairs;
+  int64_t least_rows;
   int64_t step_groups;
 };
 

@@ -199,6 +199,7 @@ constexpr TileKernels tile_kernels_of() {
                 .multiply = pairs<Format>,
                 .scratch_bytes = [](int64_t, int64_t) { return kStripScratchBytes<Format, Pairs>; },
                 .arrange = arrange_pairs<Format>},
+      .least_rows = Format::kMinimum || Format::kHalves == 2 ? 6 : 5,
       .step_groups = kQuadGroups * Format::kStepQuads};
 }
 

@@ -18,7 +18,7 @@ namespace {
 // Rows of A for which B is read as it lies; more pay for unpacking it into panels, or even fewer
 // for tiles of pairs.
 constexpr int64_t kFewRows = 8;
-constexpr int64_t kLeastPairRows = 4;
+constexpr int64_t kLeastPairRows = 5;
 // Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
 // waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
 // for an even load.
@@ -91,7 +91,7 @@ Choice kernel_of(const Device& device, const Product& p) {
     const TileKernels& tiles = of_format(amx::kTileKernels, dtype);
     const int64_t groups = p.a_MK.cols / kGroup;
     kernel.panels = tiles.panels;
-    if (m >= kLeastPairRows && m <= tiles.pairs.tile_rows && groups > 0 &&
+    if (m >= tiles.least_rows && m <= tiles.pairs.tile_rows && groups > 0 &&
         groups % tiles.step_groups == 0) {
       kernel.panels = tiles.pairs;
       return {kernel, true};

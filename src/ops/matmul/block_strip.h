@@ -62,18 +62,33 @@ struct Strip {
   }
   /// The other scales of a quad, from a step of each row.
   void unpack_scales(int64_t quad, const std::byte* const (&rows)[kPanelColumns], int part) {
-    for (int64_t col = 0; col < kPanelColumns; col += kRowsB) {
-      const Scales<Format::kHalves> all = whole_scales<Format>(rows + col, part);
-      for (size_t half = 0; half < kHalves; ++half) {
-        store64(scale[quad][half][col], transposed(all.scale[half]));
-        if constexpr (Format::kMinimum) {
-          store64(minimum[quad][half][col], transposed(all.minimum[half]));
+    if constexpr (Format::kStepQuads == 1) {
+      for (int64_t col = 0; col < kPanelColumns; col += kRowsB) {
+        store64(scale[quad][0][col], transposed(Format::scales(rows + col, part).scale[0]));
+      }
+    } else {
+      for (int64_t col = 0; col < kPanelColumns; col += 16) {
+        // In this order element 4i + k is of column 4k + i, as store_columns takes it.
+        const auto all = Format::scales(SixteenRows{rows + col}, part);
+        for (size_t half = 0; half < kHalves; ++half) {
+          store_columns(all.scale[half], scale[quad][half] + col);
+          if constexpr (Format::kMinimum) {
+            store_columns(all.minimum[half], minimum[quad][half] + col);
+          }
         }
       }
     }
   }
 
  private:
+  static void store_columns(const GroupFloats& all, float (*to)[kQuadGroups]) {
+    const auto bytes = [&](int g) -> Bytes {
+      return {{reinterpret_cast<U8>(all.group[g].part[0])}};
+    };
+    Bytes columns[4];
+    transpose_words(bytes(0), bytes(1), bytes(2), bytes(3), columns);
+    for (int64_t k = 0; k < 4; ++k) store64(to + 4 * k, columns[k]);
+  }
   static Floats floats_of(const uint64_t* columns) {
     return {{reinterpret_cast<F32>(
         _mm512_maskz_cvtph_ps(0xFFFF, simd::CORRAL_ISA::load<__m256i>(columns)))}};

@@ -3,8 +3,6 @@
 // Groups of B unpacked as they are multiplied by tiles: the 32 bytes of one side by side, two
 // groups a vector, signed where a format has an offset. For *_amx.cc files.
 
-#include <array>
-
 #include "ops/matmul/block_quad.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -67,13 +65,17 @@ inline Bytes two_nibbles(const std::byte* a, const std::byte* b) {
 }
 /// Which bytes of a vector are the 16 at kFirst, twice, and those kStride further on.
 template <int kFirst, int kStride>
-constexpr auto kTwiceTheBytes = [] {
-  std::array<uint8_t, 64> index{};
-  for (int i = 0; i < 64; ++i) {
-    index[static_cast<size_t>(i)] = static_cast<uint8_t>(kFirst + i / 32 * kStride + i % 16);
+struct TwiceTheBytes {
+  alignas(64) uint8_t index[64] = {};
+
+  constexpr TwiceTheBytes() {
+    for (int i = 0; i < 64; ++i) {
+      index[i] = static_cast<uint8_t>(kFirst + i / 32 * kStride + i % 16);
+    }
   }
-  return index;
-}();
+};
+template <int kFirst, int kStride>
+constexpr TwiceTheBytes<kFirst, kStride> kTwiceTheBytes;
 
 /// Four blocks of 32 values, RowBlocks or LooseBlocks.
 template <class Format, class Blocks>
@@ -109,7 +111,7 @@ struct WholeBlocks {
   template <int kFirst>
   static Bytes two(const std::byte* at) {
     const auto order =
-        simd::CORRAL_ISA::load<__m512i>(kTwiceTheBytes<kFirst, Format::kBlockBytes>.data());
+        simd::CORRAL_ISA::load<__m512i>(kTwiceTheBytes<kFirst, Format::kBlockBytes>.index);
     return moved<0x0F, 0, -4, 0, -4, kLess8<Format>>(
         {{reinterpret_cast<U8>(_mm512_maskz_permutexvar_epi8(
             ~__mmask64{0}, order, simd::CORRAL_ISA::load<__m512i>(at)))}});
