@@ -18,7 +18,6 @@ namespace {
 // Rows of A for which B is read as it lies; more pay for unpacking it into panels, or even fewer
 // for tiles of pairs.
 constexpr int64_t kFewRows = 8;
-constexpr int64_t kLeastPairRows = 5;
 // Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
 // waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
 // for an even load.
