@@ -15,8 +15,7 @@
 namespace corral::ops {
 namespace {
 
-// Rows of A for which B is read as it lies; more pay for unpacking it into panels, or even fewer
-// for tiles of pairs.
+// Rows of A for which B is read as it lies; more pay for unpacking it into panels.
 constexpr int64_t kFewRows = 8;
 // Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
 // waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
