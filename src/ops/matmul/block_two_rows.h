@@ -25,8 +25,8 @@ class TwoRows {
 
   /// Whether K is made of such pieces, and they pay.
   static bool takes(const BlockPiece& p) {
-    return p.m <= kTwoRowsMost && p.b_row_bytes <= kTwoRowsBytes && p.groups > 0 &&
-           p.groups % (2 * kQuadGroups * kStepQuads) == 0;
+    return p.m <= kTwoRowsMost && p.b_row_bytes > 0 && p.b_row_bytes <= kTwoRowsBytes &&
+           p.groups > 0 && p.groups % (2 * kQuadGroups * kStepQuads) == 0;
   }
 
   /// All kRowsA rows of A times the rows col and col + 1 of B.
