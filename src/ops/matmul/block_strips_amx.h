@@ -151,6 +151,7 @@ class StripProduct {
       __builtin_prefetch(at + line, 0, 2);
     }
   }
+
   // Multiplying.
 
   void multiply_step(int64_t col, int64_t step) {
