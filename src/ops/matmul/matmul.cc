@@ -52,7 +52,7 @@ double work_of(const Product& p) {
 
 Piece whole_piece(const Product& p, quant::Precision precision) {
   const auto factor = [](const MatrixView& view) {
-    return Factor{view.data, element_of(view), view.row_stride, view.col_stride};
+    return Factor{view.data, element_of(view), view.row_stride, view.col_stride, view.rows};
   };
   Piece piece{.a = factor(p.a_MK),
               .b = factor(p.b_NK),
@@ -70,6 +70,7 @@ Piece whole_piece(const Product& p, quant::Precision precision) {
     std::swap(piece.a, piece.b);
     std::swap(piece.m, piece.n);
     std::swap(piece.c_row_stride, piece.c_col_stride);
+    piece.exchanged = true;
   }
   return piece;
 }

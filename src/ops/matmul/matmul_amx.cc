@@ -1,7 +1,9 @@
-// Matrix products of bf16 in the tiles of AMX: blocked as matmul_isa.cc does it, but a tile takes
-// 32 elements of K at a time, so that an element of C is a chain of sums of 32 products each. With
-// weights in bf16 and A in f32, A is three planes of bf16 that make it up exactly (planes.h).
+// Matrix products in the tiles of AMX. Those of bf16 are blocked as matmul_isa.cc does it, but a
+// tile takes 32 elements of K at a time, so that an element of C is a chain of sums of 32 products
+// each. With weights in bf16 and A in f32, A is three planes of bf16 that make it up exactly
+// (planes.h). Products of floats are in floats_amx.h.
 
+#include "ops/matmul/floats_amx.h"
 #include "ops/matmul/matmul_few_amx.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/planes.h"
@@ -19,6 +21,7 @@ constexpr int64_t kDepth = 256;                // units, pairs of k, in a block
 constexpr int64_t kRowUnits = kDepth + kTile;  // stride of packed A: not a power of two
 constexpr int64_t kBlockRows = 128;            // of A, which stay in the level-2 cache
 constexpr int64_t kBlockColumns = 512;         // of B when A has several blocks
+constexpr int64_t kMostFloatRows = 1 << 16;    // of B in a product of floats in tiles
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 /// Units of k, in whole tiles.
@@ -249,26 +252,49 @@ Piece exchanged(Piece p) {
   const int64_t stride = p.c_row_stride;
   p.c_row_stride = p.c_col_stride;
   p.c_col_stride = stride;
+  p.exchanged = !p.exchanged;
   return p;
 }
 
-/// Whether the product is one of tiles: of operands that are rounded to bf16, or with weights in
-/// bf16. Others are f32 and AVX-512's.
-bool has_tiles(const Piece& p) {
-  return p.bf16 || p.a.element == Element::kBF16 || p.b.element == Element::kBF16;
+void multiply_floats(const Piece& p, std::byte* scratch) {
+  const auto with_float = [](Element element, const auto& f) {
+    if (element == Element::kF16) return f.template operator()<F16Element>();
+    f.template operator()<F32Element>();
+  };
+  with_float(p.a.element, [&]<class EA>() {
+    with_float(p.b.element, [&]<class EB>() {
+      FloatProduct<EA, EB>(p, reinterpret_cast<uint32_t*>(scratch)).multiply();
+    });
+  });
 }
-/// What B has to be: bf16 where A is not rounded.
-bool wants_exchange(const Piece& p) { return !p.bf16 && p.b.element != Element::kBF16; }
+
+/// Whether neither operand is bf16 nor rounded to it.
+bool of_floats(const Piece& p) {
+  return !p.bf16 && p.a.element != Element::kBF16 && p.b.element != Element::kBF16;
+}
+/// What B has to be: bf16 where A is not rounded, and of floats the second factor.
+bool wants_exchange(const Piece& p) {
+  return of_floats(p) ? p.exchanged : !p.bf16 && p.b.element != Element::kBF16;
+}
+/// Whether a product of floats, not exchanged, is left to AVX-512. With many rows of A tiles are
+/// faster; a single row has B read more slowly by them, and of a vocabulary's rows, which are most
+/// of what a small model reads, most products are of a single row. Rows of A cannot decide: a row's
+/// bits must not depend on how many there are.
+bool without_tiles(const Piece& p) { return p.b.all_rows > kMostFloatRows; }
 
 void multiply(const Piece& p, std::byte* scratch) {
-  if (!has_tiles(p)) return avx512::kMatmul.multiply(p, scratch);
+  if (wants_exchange(p)) return multiply(exchanged(p), scratch);
   if (p.bf16) return multiply_rounded(p, scratch);
-  multiply_exactly(wants_exchange(p) ? exchanged(p) : p, scratch);
+  if (!of_floats(p)) return multiply_exactly(p, scratch);
+  if (without_tiles(p)) return avx512::kMatmul.multiply(p, scratch);
+  multiply_floats(p, scratch);
 }
 
 int64_t scratch_bytes(const Piece& p) {
-  if (!has_tiles(p)) return avx512::kMatmul.scratch_bytes(p);
   if (wants_exchange(p)) return scratch_bytes(exchanged(p));
+  if (of_floats(p)) {
+    return without_tiles(p) ? avx512::kMatmul.scratch_bytes(p) : 4 * float_scratch_words(p);
+  }
   const int64_t planes = p.bf16 ? 1 : 3;
   const int64_t packed =
       planes * plane_units(p.m) + block_columns(p.m, p.n) * min(kDepth, units_of(p.k));

@@ -10,15 +10,18 @@ namespace corral::ops {
 
 enum class Element : uint8_t { kF32, kF16, kBF16 };
 
-/// One factor of a product: rows of k elements, anywhere in memory; strides in elements.
+/// One factor of a product: rows of k elements, anywhere in memory; strides in elements. A piece
+/// has some of all_rows.
 struct Factor {
   const void* data = nullptr;
   Element element = Element::kF32;
   int64_t row_stride = 0;
   int64_t k_stride = 0;
+  int64_t all_rows = 0;
 };
 
-/// One piece of work for one thread: C[m, n] (+)= A[m, k] B[n, k]^T.
+/// One piece of work for one thread: C[m, n] (+)= A[m, k] B[n, k]^T. `exchanged`: A is the
+/// product's second factor.
 struct Piece {
   Factor a;
   Factor b;
@@ -30,6 +33,7 @@ struct Piece {
   int64_t k = 0;
   bool accumulate = false;
   bool bf16 = false;
+  bool exchanged = false;
 };
 
 /// The kernels of one instruction set.

@@ -263,10 +263,12 @@ class UnitReader {
 
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
   void prefetch(int64_t row, int64_t unit) const {
+    __builtin_prefetch(address(row, unit), 0, 2);
+  }
+  /// Where a unit lies, or would if it existed.
+  const char* address(int64_t row, int64_t unit) const {
     const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
-    __builtin_prefetch(
-        reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored)), 0,
-        2);
+    return reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored));
   }
 
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
@@ -294,6 +296,15 @@ class UnitReader {
     float values[static_cast<size_t>(count)];
     for (int64_t i = 0; i < count; ++i) values[i] = value(row, k + i);
     return Math::from_floats(values);
+  }
+
+  /// Units [unit, unit + units) of `rows` rows all exist and lie along k.
+  bool inside_along_k(int64_t row, int64_t rows, int64_t unit, int64_t units) const {
+    return k_stride_ == 1 && row + rows <= rows_ && (unit + units) * Math::kPerUnit <= k_total_;
+  }
+  /// along_k() of units that are inside_along_k().
+  U32 along_k_inside(int64_t row, int64_t unit) const {
+    return Math::template along_k<E>(data_ + row * row_stride_ + unit * Math::kPerUnit);
   }
 
   /// Words of two units each, from the unit `unit` on, which all exist.
@@ -330,12 +341,12 @@ class UnitReader {
     return Math::from_floats(values);
   }
 
- private:
   float value(int64_t row, int64_t k) const {
     if (row >= rows_ || k >= k_total_) return 0;
     return E::widen(data_[row * row_stride_ + k * k_stride_]);
   }
 
+ private:
   const Stored* data_;
   int64_t row_stride_;
   int64_t k_stride_;
