@@ -224,31 +224,51 @@ TEST(MatmulValues, InfinityAndNanReachTheirOwnRowsAndColumnsOnly) {
 }
 
 // One row reads the weights as they lie, 40 pack them.
-TEST(MatmulValues, KeepEveryBitOfFloatsBesideWeightsInBf16) {
+class MatmulByOnes : public ::testing::TestWithParam<std::tuple<simd::Isa, DType, int>> {};
+
+TEST_P(MatmulByOnes, KeepsEveryBitOfFloats) {
   constexpr int64_t kK = 70;
+  const auto& [isa, dtype, rows] = GetParam();
+  const DevicePtr device = test::test_device(isa);
+  Tensor ones = Tensor::zeros({kK, kK}, DType::kF32, device);
+  for (int64_t i = 0; i < kK; ++i) ones.mutable_data<float>()[i * kK + i] = 1;
+  Tensor a = randn({rows, kK}, 1, device);
+  float* const x = a.mutable_data<float>();
+  x[0] = std::numeric_limits<float>::max();
+  x[1] = -std::nextafter(1.0f, 2.0f);
+  x[2] = 0x1.fffffep-100f;
+  x[3] = -0x1.010102p+100f;
+  const Tensor b = test::to_dtype(ones, dtype);
+  Tensor c({rows, kK}, DType::kF32, device);
+  ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
+  EXPECT_TRUE(test::same_bits(c, a));
+  Tensor turned({kK, rows}, DType::kF32, device);
+  ops::matmul(*device, view(b), view(a), target(turned), false, Precision::kF32);
+  EXPECT_TRUE(test::same_bits(transposed(turned), a));
+  // A NaN whose upper half alone would be infinite.
+  const uint32_t quiet_in_the_lower_half = 0x7F800001;
+  std::memcpy(x, &quiet_in_the_lower_half, sizeof(*x));
+  ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
+  EXPECT_TRUE(std::isnan(c.data<float>()[0]));
+}
+
+INSTANTIATE_TEST_SUITE_P(Values, MatmulByOnes,
+                         ::testing::Combine(::testing::ValuesIn(simd::machine_isas()),
+                                            ::testing::Values(DType::kBF16, DType::kF32),
+                                            ::testing::Values(1, 40)));
+
+// AMX leaves products of floats with so many rows of B to AVX-512.
+TEST(MatmulValues, OfAVocabularyDoNotDependOnTheNumberOfRows) {
+  constexpr int64_t kRows = 70'000;
   for (const simd::Isa isa : test::machine_isas()) {
-    for (const int64_t rows : {1, 40}) {
-      const DevicePtr device = test::test_device(isa);
-      Tensor ones = Tensor::zeros({kK, kK}, DType::kF32, device);
-      for (int64_t i = 0; i < kK; ++i) ones.mutable_data<float>()[i * kK + i] = 1;
-      Tensor a = randn({rows, kK}, 1, device);
-      float* const x = a.mutable_data<float>();
-      x[0] = std::numeric_limits<float>::max();
-      x[1] = -std::nextafter(1.0f, 2.0f);
-      x[2] = 0x1.fffffep-100f;
-      x[3] = -0x1.010102p+100f;
-      const Tensor b = test::to_dtype(ones, DType::kBF16);
-      Tensor c({rows, kK}, DType::kF32, device);
-      ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
-      for (int64_t i = 0; i < a.numel(); ++i) {
-        EXPECT_EQ(c.data<float>()[i], a.data<float>()[i]) << simd::isa_name(isa) << ", " << i;
-      }
-      // A NaN whose upper half alone would be infinite.
-      const uint32_t quiet_in_the_lower_half = 0x7F800001;
-      std::memcpy(x, &quiet_in_the_lower_half, sizeof(*x));
-      ops::matmul(*device, view(a), view(b), target(c), false, Precision::kF32);
-      EXPECT_TRUE(std::isnan(c.data<float>()[0])) << simd::isa_name(isa);
-    }
+    const DevicePtr device = test::test_device(isa, 2);
+    const Tensor a = randn({33, 40}, 1, device);
+    const Tensor b = randn({kRows, 40}, 2, device);
+    Tensor all({33, kRows}, DType::kF32, device);
+    Tensor one({1, kRows}, DType::kF32, device);
+    ops::matmul(*device, view(a), view(b), target(all), false, Precision::kF32);
+    ops::matmul(*device, view(a.rows(5, 6)), view(b), target(one), false, Precision::kF32);
+    EXPECT_TRUE(test::same_bits(all.rows(5, 6), one)) << simd::isa_name(isa);
   }
 }
 
