@@ -1,7 +1,9 @@
 #include "model/resident.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,8 +16,9 @@
 namespace corral::model {
 namespace {
 
-// What a thread copies at a time.
+// What a thread copies at a time, and all together before the pages they came from are given back.
 constexpr int64_t kGrainBytes = 1 << 22;
+constexpr int64_t kPartBytes = 1 << 24;
 
 template <class F>
 void each_tensor(quant::LinearWeight& weight, const F& f) {
@@ -48,14 +51,18 @@ void each_tensor(TextWeights& weights, const F& f) {
   each_tensor(weights.readout, f);
 }
 
-Tensor copied(const Tensor& from) {
+/// Calls on_part(bytes) after every part.
+Tensor copied(const Tensor& from, const std::function<void(int64_t bytes)>& on_part) {
   Tensor to(from.shape(), from.dtype(), from.device());
   auto* const into = to.mutable_data<std::byte>();
   const auto* const at = from.data<std::byte>();
-  from.device()->threads().parallel_for(
-      from.size_bytes(), kGrainBytes, [&](int64_t begin, int64_t end) {
-        std::memcpy(into + begin, at + begin, static_cast<size_t>(end - begin));
-      });
+  for (int64_t part = 0; part < from.size_bytes(); part += kPartBytes) {
+    const int64_t size = std::min(kPartBytes, from.size_bytes() - part);
+    from.device()->threads().parallel_for(size, kGrainBytes, [&](int64_t begin, int64_t end) {
+      std::memcpy(into + part + begin, at + part + begin, static_cast<size_t>(end - begin));
+    });
+    on_part(size);
+  }
   return to;
 }
 
@@ -66,19 +73,17 @@ Place place_of(const Tensor& tensor) { return {tensor.data<std::byte>(), tensor.
 /// Copies of tensors, one of each place: several weights may be views of one tensor.
 class Copies {
  public:
+  explicit Copies(std::function<void(int64_t bytes)> on_part) : on_part_(std::move(on_part)) {}
+
   const Tensor& of(const Tensor& tensor) {
     const auto [at, added] = made_.try_emplace(place_of(tensor), Tensor());
-    if (added) {
-      at->second = copied(tensor);
-      bytes_ += tensor.size_bytes();
-    }
+    if (added) at->second = copied(tensor, on_part_);
     return at->second;
   }
-  int64_t bytes() const { return bytes_; }
 
  private:
+  std::function<void(int64_t bytes)> on_part_;
   std::map<Place, Tensor> made_;
-  int64_t bytes_ = 0;
 };
 
 /// Memory that Linux can give without swapping; 0 when it does not say.
@@ -113,12 +118,13 @@ void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>
     throw Error(str("the weights take ", needed >> 20, " MiB, and ", available >> 20,
                     " MiB of memory are available: let them be mapped"));
   }
-  Copies copies;
-  each_tensor(weights, [&](Tensor& tensor) {
-    tensor = copies.of(tensor);
+  int64_t done = 0;
+  Copies copies([&](int64_t bytes) {
     loaded.source->forget_pages();
-    if (on_copied) on_copied(copies.bytes());
+    done += bytes;
+    if (on_copied) on_copied(done);
   });
+  each_tensor(weights, [&](Tensor& tensor) { tensor = copies.of(tensor); });
   loaded.model = TextModel(loaded.model.config(), std::move(weights));
 }
 
