@@ -6,9 +6,11 @@
 #include <cstring>
 #include <functional>
 
+#include "base/available_memory.h"
 #include "base/clock.h"
 #include "base/cpu_topology.h"
 #include "model/layer_spec.h"
+#include "ops/matmul/matmul.h"
 #include "simd/isa.h"
 #include "tensor/peak.h"
 
@@ -46,12 +48,14 @@ void for_each_product(const model::TextModel& model,
 }
 
 constexpr int64_t kLeastBandwidthBytes = int64_t{128} << 20;
-constexpr int64_t kMostBandwidthBytes = int64_t{1} << 30;
+constexpr int64_t kMostBandwidthBytes = int64_t{4} << 30;
 
-/// Bytes that are read to measure the bandwidth.
+/// Bytes that are read to measure the bandwidth: caches must not hold much of them, and the model
+/// must still fit beside them.
 int64_t bandwidth_bytes() {
   const int64_t caches = level3_cache_bytes("/", allowed_cpus());
-  return std::clamp(4 * caches, kLeastBandwidthBytes, kMostBandwidthBytes);
+  const int64_t most = std::min(kMostBandwidthBytes, available_memory_bytes() / 4);
+  return std::clamp(4 * caches, kLeastBandwidthBytes, std::max(kLeastBandwidthBytes, most));
 }
 
 /// Of `experts`, those that `choices` even choices are expected to wake.
@@ -91,7 +95,7 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
                        kv::KvTypes types) {
   PromptWork work;
   const bool bf16 = precision == quant::Precision::kBF16;
-  const bool tiles = model.device()->isa() == simd::Isa::kAmx;
+  const simd::Isa isa = model.device()->isa();
   for_each_product(model, [&](const quant::LinearWeight& w, int64_t matrices, bool) {
     const int64_t rows = &w == &model.weights().readout ? 1 : tokens;  // logits of the last only
     const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(matrices) *
@@ -100,8 +104,9 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
       work.int8 += operations;
     } else if (bf16) {
       work.bf16 += operations;
-    } else if (tiles && w.data.dtype() == DType::kBF16) {
-      work.bf16 += 3 * operations;  // ops/matmul/planes.h
+    } else if (const int products = ops::tile_products(isa, w.data.dtype(), w.out_features);
+               products > 0) {
+      work.bf16 += products * operations;
     } else {
       work.f32 += operations;
     }
@@ -118,6 +123,7 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
   const model::Config& c = model.config();
   const double each = 2.0 * static_cast<double>(c.num_attention_heads * c.head_dim) * pairs;
   // Attention has no tiles.
+  const bool tiles = isa == simd::Isa::kAmx;
   (types.k == DType::kBF16 && !tiles ? work.bf16 : work.f32) += each;
   (types.v == DType::kBF16 && !tiles ? work.bf16 : work.f32) += each;
   return work;

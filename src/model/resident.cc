@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 
 namespace corral::model {
@@ -86,19 +85,6 @@ class Copies {
   std::map<Place, Tensor> made_;
 };
 
-/// Memory that Linux can give without swapping; 0 when it does not say.
-int64_t available_bytes() {
-  std::ifstream info("/proc/meminfo");
-  std::string name;
-  int64_t kib = 0;
-  std::string unit;
-  while (info >> name >> kib) {
-    std::getline(info, unit);
-    if (name == "MemAvailable:") return kib << 10;
-  }
-  return 0;
-}
-
 }  // namespace
 
 int64_t resident_bytes(const TextWeights& weights) {
@@ -113,7 +99,7 @@ int64_t resident_bytes(const TextWeights& weights) {
 void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied) {
   TextWeights weights = loaded.model.weights();
   const int64_t needed = resident_bytes(weights);
-  const int64_t available = available_bytes();
+  const int64_t available = available_memory_bytes();
   if (available > 0 && needed > available) {
     throw Error(str("the weights take ", needed >> 20, " MiB, and ", available >> 20,
                     " MiB of memory are available: let them be mapped"));

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kTwoRowsMost = 3;
 constexpr int64_t kTwoRowsBytes = 4096;
 // At least so many bytes, in whole pairs of rows, are asked for ahead.
-constexpr int64_t kTwoRowsAhead = 5120;
+constexpr int64_t kTwoRowsAhead = 8192;
 
 /// Two rows of B, two steps of each: pieces 0 and 1 are of the first step, 2 and 3 of the second.
 template <class Format>

@@ -222,4 +222,10 @@ void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
   matmul(device, {.a_MK = a_MK, .b_NK = b_NK, .c_MN = c_MN, .accumulate = accumulate}, precision);
 }
 
+int tile_products(simd::Isa isa, DType weights, int64_t rows) {
+  if (isa != simd::Isa::kAmx) return 0;
+  if (weights == DType::kBF16) return 3;
+  return rows <= kMostTileRows ? 6 : 0;
+}
+
 }  // namespace corral::ops

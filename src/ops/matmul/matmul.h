@@ -4,6 +4,7 @@
 #include <span>
 
 #include "quant/linear_weight.h"
+#include "simd/isa.h"
 #include "tensor/tensor.h"
 
 namespace corral::ops {
@@ -47,16 +48,20 @@ struct Product {
 /// instruction set. vdpbf16ps of AVX-512 takes denormal operands and results for zero.
 /// The tiles of AMX, which bf16 products and weights in bf16 have there, sum the products of 32 k
 /// by themselves (those of even and of odd k in order), add these sums in the order of K, and take
-/// denormals for zero; in f32 each of three parts of A (ops/matmul/planes.h) has sums of its own.
-/// With B in blocks rows of A are rounded to bytes and an element is four chains (block_kernel.h);
-/// the promise is the same.
-/// K = 0 gives zeros (or leaves C). Memory of A or B is not touched when C is empty.
-/// Throws ShapeError when sizes differ, NotSupported when A or B has no kernel.
+/// denormals for zero; in f32 each of three parts of A (ops/matmul/planes.h) has sums of its own,
+/// and of a product of floats each of six (ops/matmul/floats_amx.h). With B in blocks rows of A are
+/// rounded to bytes and an element is four chains (block_kernel.h); the promise is the same. K = 0
+/// gives zeros (or leaves C). Memory of A or B is not touched when C is empty. Throws ShapeError
+/// when sizes differ, NotSupported when A or B has no kernel.
 void matmul(Device& device, const Product& product, quant::Precision precision);
 void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
             const MutableMatrix& c_MN, bool accumulate, quant::Precision precision);
 
 /// Computes many products of which no two write the same place, all threads sharing all the work.
 void matmul(Device& device, std::span<const Product> products, quant::Precision precision);
+
+/// How many products of bf16 in the tiles of AMX make up one of f32 precision with weights of this
+/// type and so many rows; 0 where it is multiplied as f32.
+int tile_products(simd::Isa isa, DType weights, int64_t rows);
 
 }  // namespace corral::ops

@@ -21,7 +21,6 @@ constexpr int64_t kDepth = 256;                // units, pairs of k, in a block
 constexpr int64_t kRowUnits = kDepth + kTile;  // stride of packed A: not a power of two
 constexpr int64_t kBlockRows = 128;            // of A, which stay in the level-2 cache
 constexpr int64_t kBlockColumns = 512;         // of B when A has several blocks
-constexpr int64_t kMostFloatRows = 1 << 16;    // of B in a product of floats in tiles
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 /// Units of k, in whole tiles.
@@ -276,11 +275,8 @@ bool of_floats(const Piece& p) {
 bool wants_exchange(const Piece& p) {
   return of_floats(p) ? p.exchanged : !p.bf16 && p.b.element != Element::kBF16;
 }
-/// Whether a product of floats, not exchanged, is left to AVX-512. With many rows of A tiles are
-/// faster; a single row has B read more slowly by them, and of a vocabulary's rows, which are most
-/// of what a small model reads, most products are of a single row. Rows of A cannot decide: a row's
-/// bits must not depend on how many there are.
-bool without_tiles(const Piece& p) { return p.b.all_rows > kMostFloatRows; }
+/// Whether a product of floats, not exchanged, is left to AVX-512.
+bool without_tiles(const Piece& p) { return p.b.all_rows > kMostTileRows; }
 
 void multiply(const Piece& p, std::byte* scratch) {
   if (wants_exchange(p)) return multiply(exchanged(p), scratch);

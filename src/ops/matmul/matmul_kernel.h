@@ -10,6 +10,12 @@ namespace corral::ops {
 
 enum class Element : uint8_t { kF32, kF16, kBF16 };
 
+/// Rows of B up to which AMX multiplies floats in tiles. With many rows of A tiles are faster; with
+/// one they read B more slowly, and of a vocabulary, which is most of what a small model reads,
+/// most products are with one. Rows of A cannot decide: a row's bits must not depend on how many
+/// there are.
+inline constexpr int64_t kMostTileRows = 1 << 16;
+
 /// One factor of a product: rows of k elements, anywhere in memory; strides in elements. A piece
 /// has some of all_rows.
 struct Factor {

@@ -262,9 +262,7 @@ class UnitReader {
   bool rows_in_order() const { return k_contiguous() && row_stride_ == k_total_; }
 
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
-  void prefetch(int64_t row, int64_t unit) const {
-    __builtin_prefetch(address(row, unit), 0, 2);
-  }
+  void prefetch(int64_t row, int64_t unit) const { __builtin_prefetch(address(row, unit), 0, 2); }
   /// Where a unit lies, or would if it existed.
   const char* address(int64_t row, int64_t unit) const {
     const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
