@@ -148,13 +148,12 @@ struct BlockKernel {
   BlockPanels panels;
 };
 
-/// The kernels of AMX, which take the place of panels. `pairs` is for few rows of A, but not fewer
-/// than least_rows, where K is whole steps: multiples of step_groups.
+/// The kernels of AMX, which take the place of panels.
 struct TileKernels {
   BlockPanels panels;
   BlockPanels pairs;
-  int64_t least_rows;
-  int64_t step_groups;
+  /// Whether so many rows of A and groups of K are for `pairs`.
+  bool (*takes_pairs)(int64_t m, int64_t groups);
 };
 
 /// Something of each format.

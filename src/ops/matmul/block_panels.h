@@ -199,8 +199,10 @@ constexpr TileKernels tile_kernels_of() {
                 .multiply = pairs<Format>,
                 .scratch_bytes = [](int64_t, int64_t) { return kStripScratchBytes<Format, Pairs>; },
                 .arrange = arrange_pairs<Format>},
-      .least_rows = Format::kMinimum || Format::kHalves == 2 ? 6 : 5,
-      .step_groups = kQuadGroups * Format::kStepQuads};
+      .takes_pairs = [](int64_t m, int64_t groups) {
+        constexpr int64_t kLeast = Format::kMinimum || Format::kHalves == 2 ? 6 : 5;
+        return m >= kLeast && m <= Pairs::kTileRows && is_whole_steps<Format>(groups);
+      }};
 }
 
 #endif

@@ -87,10 +87,8 @@ Choice kernel_of(const Device& device, const Product& p) {
 #if defined(__x86_64__)
   if (device.isa() == simd::Isa::kAmx) {
     const TileKernels& tiles = of_format(amx::kTileKernels, dtype);
-    const int64_t groups = p.a_MK.cols / kGroup;
     kernel.panels = tiles.panels;
-    if (m >= tiles.least_rows && m <= tiles.pairs.tile_rows && groups > 0 &&
-        groups % tiles.step_groups == 0) {
+    if (tiles.takes_pairs(m, p.a_MK.cols / kGroup)) {
       kernel.panels = tiles.pairs;
       return {kernel, true};
     }

@@ -100,14 +100,13 @@ class StripProduct {
   static constexpr int64_t kTurnRows = kStepRows / kStepTurns;
   static_assert(kPanelColumns == 2 * kTileColumns && kBodyUnits > 0 && kTurnRows > 0);
 
-  using Column = const float[kQuadGroups];  // its scales
   struct Unit {
     const std::byte* columns;
     const int8_t* rows;       // of A's first tile
     const float* row_scales;  // likewise
     const float* row_sums;    // likewise, of both halves
-    Column* scales;
-    Column* minima;           // of both halves; null unless the group ends here
+    const float* scales;      // of B's first column; kQuadGroups lie between columns
+    const float* minima;      // likewise, of both halves; null unless the group ends here
     float (*chains)[kLanes];  // null: there is nothing to add
   };
   struct Body {
@@ -117,9 +116,7 @@ class StripProduct {
   // Unpacking.
 
   void begin_strip(int64_t col) {
-    for (int64_t j = 0; j < kPanelColumns; ++j) {
-      rows_[j] = row(col + j);
-    }
+    for (int64_t j = 0; j < kPanelColumns; ++j) rows_[j] = row(col + j);
     unpacked_ = 0;
   }
   /// Behind the last row the last is taken again.
@@ -186,14 +183,12 @@ class StripProduct {
   Unit unit(int64_t quad, int64_t here, int64_t number) const {
     const int64_t half = number % kHalves;
     const int64_t chain = number / kHalves * Rows::kGroups;
-    Column* const scales = strip_.scale[here][half];
-    Column* const minima = half + 1 == kHalves ? strip_.minimum[here][0] : nullptr;
     Unit u = {.columns = strip_.bytes[here][chain / 2][0],
               .rows = p_.a.bytes,
               .row_scales = p_.a.scales,
               .row_sums = p_.a.sums,
-              .scales = reinterpret_cast<Column*>(scales[0] + chain),
-              .minima = minima == nullptr ? nullptr : reinterpret_cast<Column*>(minima[0] + chain),
+              .scales = strip_.scale[here][half][0] + chain,
+              .minima = half + 1 == kHalves ? strip_.minimum[here][0][0] + chain : nullptr,
               .chains = chains_[0][chain / Rows::kGroups]};
     if constexpr (Rows::kPairs) {
       u.rows += (quad * kQuadUnits + number) * kPairBytes;
@@ -266,15 +261,16 @@ class StripProduct {
       F32 sum = simd::CORRAL_ISA::load(chains + i * kLanes);
       const auto dot = simd::CORRAL_ISA::load<I32>(dots + i * kLanes);
       sum = simd::CORRAL_ISA::fma(__builtin_convertvector(dot, F32),
-                                  spread_groups(unit.scales[kFirst + i]) * rows, sum);
+                                  spread_groups(unit.scales + (kFirst + i) * kQuadGroups) * rows,
+                                  sum);
       if constexpr (T::kMinimum) {
         if (unit.minima != nullptr) {
           const float* const sums = unit.row_sums + kTile * tile_numbers() * kHalves;
 #pragma GCC unroll 2
           for (int64_t half = 0; half < kHalves; ++half) {
-            sum =
-                simd::CORRAL_ISA::fma(spread_groups(unit.minima[half * kPanelColumns + kFirst + i]),
-                                      simd::CORRAL_ISA::load(sums + half * kHalfNumbers), sum);
+            const int64_t column = half * kPanelColumns + kFirst + i;
+            sum = simd::CORRAL_ISA::fma(spread_groups(unit.minima + column * kQuadGroups),
+                                        simd::CORRAL_ISA::load(sums + half * kHalfNumbers), sum);
           }
         }
       }

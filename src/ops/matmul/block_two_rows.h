@@ -51,9 +51,9 @@ class TwoRows {
       Scaled scaled[kRowsA][static_cast<size_t>(kStepQuads)];
 #pragma GCC unroll 2
       for (int part = 0; part < kStepQuads; ++part) {
-        const Codes codes[kRowsB] = {codes_at(at[0], part), codes_at(at[1], part),
-                                     codes_at(at[2], part), codes_at(at[3], part)};
-        const Scales<Format::kHalves> scales = scales_at(at, part);
+        const Codes codes[kRowsB] = {codes_at<Format>(at[0], part), codes_at<Format>(at[1], part),
+                                     codes_at<Format>(at[2], part), codes_at<Format>(at[3], part)};
+        const Scales<Format::kHalves> scales = scales_at<Format>(at, part);
 #pragma GCC unroll 4
         for (size_t i = 0; i < kRowsA; ++i) {
           const int64_t quad = static_cast<int64_t>(i) * p.quads() + step * kStepQuads + part;
@@ -81,20 +81,6 @@ class TwoRows {
     Floats minimum[Format::kHalves];
   };
 
-  static Codes codes_at(const std::byte* at, int part) {
-    if constexpr (kStepQuads == 1) {
-      return Format::codes(RowBlocks<Format>{at}, part);
-    } else {
-      return Format::codes(GroupsOfRow{at}, part);
-    }
-  }
-  static Scales<Format::kHalves> scales_at(RowsAt at, int part) {
-    if constexpr (kStepQuads == 1) {
-      return Format::scales(at, part);
-    } else {
-      return Format::scales(FourRows{at}, part);
-    }
-  }
   /// Numbers of A, `halves` for a group: element j of lane g is of the quad of piece j, which is
   /// `at` or that of the next step.
   static Floats spread_two(const float* at, int64_t halves) {
@@ -110,31 +96,25 @@ class TwoRows {
   }
   static Scaled scale(const BlockRows& a, int64_t quad, const Codes (&b)[kRowsB],
                       const Scales<Format::kHalves>& scales) {
-    const int8_t* const low = a.bytes + quad * kQuad;
-    const int8_t* const high = low + kStepQuads * kQuad;
+    const int8_t* const bytes = a.bytes + quad * kQuad;
+    const auto first = [&](Ints sum, int64_t j) {
+      return dot4<Format::kWide>(sum, b[j].first,
+                                 load64<Bytes>(bytes + j / 2 * kStepQuads * kQuad));
+    };
+    const auto last = [&](Ints sum, int64_t j) {
+      return dot4<Format::kWide>(sum, b[j].last,
+                                 load64<Bytes>(bytes + j / 2 * kStepQuads * kQuad + 64));
+    };
+    const auto of_pieces = [](const auto& dot) {
+      return sums_of_lanes(dot(0), dot(1), dot(2), dot(3));
+    };
     const Ints zero = broadcast(0);
     Ints dots[Format::kHalves];
     if constexpr (kHalves == 1) {
-      Ints sums[kRowsB];
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < kRowsB; ++j) {
-        const int8_t* const bytes = j < 2 ? low : high;
-        sums[j] = dot4<Format::kWide>(dot4<Format::kWide>(zero, b[j].first, load64<Bytes>(bytes)),
-                                      b[j].last, load64<Bytes>(bytes + 64));
-      }
-      dots[0] = sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
+      dots[0] = of_pieces([&](int64_t j) { return last(first(zero, j), j); });
     } else {
-      Ints sums[kRowsB];
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < kRowsB; ++j) {
-        sums[j] = dot4<Format::kWide>(zero, b[j].first, load64<Bytes>(j < 2 ? low : high));
-      }
-      dots[0] = sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < kRowsB; ++j) {
-        sums[j] = dot4<Format::kWide>(zero, b[j].last, load64<Bytes>((j < 2 ? low : high) + 64));
-      }
-      dots[1] = sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
+      dots[0] = of_pieces([&](int64_t j) { return first(zero, j); });
+      dots[1] = of_pieces([&](int64_t j) { return last(zero, j); });
     }
     const Floats a_scale = spread_two(a.scales + quad * kQuadGroups, 1);
     Scaled to;

@@ -11,6 +11,25 @@ namespace {
 // Bytes that a thread reads while the memory answers.
 constexpr int64_t kBytesAhead = 8192;
 
+/// The codes of quad `part` of the step at `at`.
+template <class Format>
+inline Codes codes_at(const std::byte* at, int part) {
+  if constexpr (Format::kStepQuads == 1) {
+    return Format::codes(RowBlocks<Format>{at}, part);
+  } else {
+    return Format::codes(GroupsOfRow{at}, part);
+  }
+}
+/// The scales of the quads `part` of four steps.
+template <class Format>
+inline auto scales_at(RowsAt at, int part) {
+  if constexpr (Format::kStepQuads == 1) {
+    return Format::scales(at, part);
+  } else {
+    return Format::scales(FourRows{at}, part);
+  }
+}
+
 /// Four rows of B, from `col` on; behind the last row of B the last is taken again.
 template <class Format>
 class RowWalk {
@@ -76,22 +95,11 @@ class RowWalk {
  private:
   static constexpr int64_t kStepGroups = kQuadGroups * Format::kStepQuads;
 
-  static Codes codes(const std::byte* at, int part) {
-    if constexpr (Format::kStepQuads == 1) {
-      return Format::codes(RowBlocks<Format>{at}, part);
-    } else {
-      return Format::codes(GroupsOfRow{at}, part);
-    }
-  }
   template <class F>
   static void one_quad(RowsAt at, int64_t quad, int part, const F& f) {
-    const Codes all[kRowsB] = {codes(at[0], part), codes(at[1], part), codes(at[2], part),
-                               codes(at[3], part)};
-    if constexpr (Format::kStepQuads == 1) {
-      f(quad, all, Format::scales(at, part));
-    } else {
-      f(quad, all, Format::scales(FourRows{at}, part));
-    }
+    const Codes all[kRowsB] = {codes_at<Format>(at[0], part), codes_at<Format>(at[1], part),
+                               codes_at<Format>(at[2], part), codes_at<Format>(at[3], part)};
+    f(quad, all, scales_at<Format>(at, part));
   }
 
   int64_t groups_;

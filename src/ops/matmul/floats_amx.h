@@ -72,7 +72,10 @@ class FloatSums {
         sums_(sums) {}
 
   void read() const {
-    if (!turned_) return each([](float& sum, float& c) { sum = c; });
+    if (!turned_) {
+      std::memset(sums_, 0, static_cast<size_t>(kFloatTile * columns_) * sizeof(float));
+      return each([](float& sum, float& c) { sum = c; });
+    }
     U32 v[kLanes] = {};
     for (int64_t i = 0; i < rows_; ++i) {
       v[i] = reinterpret_cast<U32>(simd::CORRAL_ISA::load_partial(at(i, 0), cols_));
