@@ -22,7 +22,7 @@ struct FloatPairs {
 
   FloatPairs(U32 first, U32 second) {
     take(0, first, second, 0);
-    take(1, first, second, 0x8000);  // rounds what is positive up and what is negative down
+    take(1, first, second, 0x8000);  // to the nearest: what is left out has either sign
     part[2] = (first >> 16) | second;
   }
 
