@@ -275,22 +275,23 @@ bool of_floats(const Piece& p) {
 bool wants_exchange(const Piece& p) {
   return of_floats(p) ? p.exchanged : !p.bf16 && p.b.element != Element::kBF16;
 }
-/// Whether a product of floats, not exchanged, is left to AVX-512.
-bool without_tiles(const Piece& p) { return p.b.all_rows > kMostTileRows; }
+/// Whether a product is left to AVX-512: of floats, with many rows in the second factor.
+bool without_tiles(const Piece& p) {
+  return of_floats(p) && (p.exchanged ? p.a : p.b).all_rows > kMostTileRows;
+}
 
 void multiply(const Piece& p, std::byte* scratch) {
+  if (without_tiles(p)) return avx512::kMatmul.multiply(p, scratch);
   if (wants_exchange(p)) return multiply(exchanged(p), scratch);
   if (p.bf16) return multiply_rounded(p, scratch);
-  if (!of_floats(p)) return multiply_exactly(p, scratch);
-  if (without_tiles(p)) return avx512::kMatmul.multiply(p, scratch);
-  multiply_floats(p, scratch);
+  if (of_floats(p)) return multiply_floats(p, scratch);
+  multiply_exactly(p, scratch);
 }
 
 int64_t scratch_bytes(const Piece& p) {
+  if (without_tiles(p)) return avx512::kMatmul.scratch_bytes(p);
   if (wants_exchange(p)) return scratch_bytes(exchanged(p));
-  if (of_floats(p)) {
-    return without_tiles(p) ? avx512::kMatmul.scratch_bytes(p) : 4 * float_scratch_words(p);
-  }
+  if (of_floats(p)) return 4 * float_scratch_words(p);
   const int64_t planes = p.bf16 ? 1 : 3;
   const int64_t packed =
       planes * plane_units(p.m) + block_columns(p.m, p.n) * min(kDepth, units_of(p.k));
