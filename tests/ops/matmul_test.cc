@@ -218,6 +218,13 @@ TEST(MatmulValues, InfinityAndNanReachTheirOwnRowsAndColumnsOnly) {
           EXPECT_EQ(std::isnan(x), i / 40 == 5);
           EXPECT_EQ(std::isinf(x), i / 40 == 7);
         }
+        Tensor turned({40, 20}, DType::kF32, device);
+        ops::matmul(*device, view(b), view(a), target(turned), false, precision);
+        for (int64_t i = 0; i < turned.numel(); ++i) {
+          const float x = turned.data<float>()[i];
+          EXPECT_EQ(std::isnan(x), i % 20 == 5);
+          EXPECT_EQ(std::isinf(x), i % 20 == 7);
+        }
       }
     }
   }

@@ -16,6 +16,9 @@ inline constexpr int64_t kFloatBlockRows = 256;
 inline constexpr int64_t kFloatBlockSteps = 16;
 inline constexpr int64_t kFloatRowSteps = 64;
 
+/// Columns of the tiles that hold A and sums: one, or as many as there can be.
+inline int64_t float_columns(const Piece& p) { return p.m == 1 ? 1 : kFloatTile; }
+
 /// The products of a step: tiles 0 to 3 are sums, 4 and 5 of B, 6 and 7 of A. The order loads least
 /// and adds the largest last. Calls between(0) to between(5).
 template <int kTilesOfA, class Between>
@@ -64,7 +67,7 @@ class FloatSums {
         col_(col),
         rows_(simd::CORRAL_ISA::min(kFloatTile, p.m - row)),
         cols_(simd::CORRAL_ISA::min(kFloatTile, p.n - col)),
-        columns_(p.m == 1 ? 1 : kFloatTile),
+        columns_(float_columns(p)),
         turned_(p.m > 1 && p.c_col_stride == 1),
         c_(p.c + row * p.c_row_stride + col * p.c_col_stride),
         row_stride_(p.c_row_stride),
@@ -167,14 +170,13 @@ class FloatProduct {
     return simd::CORRAL_ISA::min(all_steps(p), p.m == 1 ? kFloatRowSteps : kFloatBlockSteps);
   }
   static int64_t a_step_words(const Piece& p) {
-    return kFloatParts * kFloatTile * (p.m == 1 ? 1 : kFloatTile);
+    return kFloatParts * kFloatTile * float_columns(p);
   }
   /// Steps of B that are kept: where only two tiles of A pass by, none but the one in use.
   static int64_t ring_steps(int64_t rows, int64_t steps) {
     return rows > 2 * kFloatTile ? steps + 1 : 2;
   }
-  /// Columns of the tiles that hold A and sums: one, or as many as there can be.
-  int64_t columns() const { return p_.m == 1 ? 1 : kFloatTile; }
+  int64_t columns() const { return float_columns(p_); }
   bool from_c() const { return p_.accumulate || step_ > 0; }
 
   void multiply_block() {
@@ -190,21 +192,18 @@ class FloatProduct {
     FloatPanels panels(b_from_, p_.n, step_, step_ + steps_, ring, scratch_);
     int64_t place = 0;
     for (int64_t col = 0; col < p_.n; col += kFloatPanel) {
+      const int64_t first = place;
       for (int64_t r = 0; r < rows_; r += 2 * kFloatTile) {
-        if (rows_ - r > kFloatTile) {
-          multiply_tiles<2>(r, col, panels, place);
-        } else {
-          multiply_tiles<1>(r, col, panels, place);
-        }
+        place = rows_ - r > kFloatTile ? multiply_tiles<2>(r, col, panels, first)
+                                       : multiply_tiles<1>(r, col, panels, first);
       }
-      for (int64_t s = 0; s < steps_; ++s) place = panels.after(place);
     }
   }
 
   /// kTilesOfA times two tiles of C, with the panel of B whose first step is at `place`. The next
-  /// panel is made while the first rows of A are multiplied.
+  /// panel is made while the first rows of A are multiplied; returns where it is.
   template <int kTilesOfA, class Panels>
-  void multiply_tiles(int64_t r, int64_t col, Panels& panels, int64_t place) {
+  int64_t multiply_tiles(int64_t r, int64_t col, Panels& panels, int64_t place) {
     using namespace simd::CORRAL_ISA;
     alignas(64) float sums[4][kFloatSums];
     const int64_t row_bytes = columns() * 4;
@@ -252,6 +251,7 @@ class FloatProduct {
       sum.replace_nan([&](int64_t i, int64_t j, float c) { return in_f32(i, j, c); });
       sum.write();
     });
+    return place;
   }
 
   /// The sum without tiles. Infinity is no sum of finite parts: in tiles it becomes NaN.

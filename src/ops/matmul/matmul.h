@@ -46,13 +46,16 @@ struct Product {
 /// on M, N, the strides or the threads. The portable kernels round product and sum apart, and those
 /// without bf16 instructions multiply operands rounded to bf16 as f32: the bits depend on the
 /// instruction set. vdpbf16ps of AVX-512 takes denormal operands and results for zero.
-/// The tiles of AMX, which bf16 products and weights in bf16 have there, sum the products of 32 k
-/// by themselves (those of even and of odd k in order), add these sums in the order of K, and take
-/// denormals for zero; in f32 each of three parts of A (ops/matmul/planes.h) has sums of its own,
-/// and of a product of floats each of six (ops/matmul/floats_amx.h). With B in blocks rows of A are
-/// rounded to bytes and an element is four chains (block_kernel.h); the promise is the same. K = 0
-/// gives zeros (or leaves C). Memory of A or B is not touched when C is empty. Throws ShapeError
-/// when sizes differ, NotSupported when A or B has no kernel.
+/// The tiles of AMX, which products of weights in bf16 or rounded to it have there, and of floats
+/// with up to 65,536 rows of B, sum the products of 32 k by themselves (even and odd k apart), add
+/// these sums in the order of K, and take denormals for zero; in f32 each of three parts of A
+/// (ops/matmul/planes.h), or of six products of parts (ops/matmul/floats_amx.h), has sums of its
+/// own.
+/// With B in blocks rows of A are rounded to bytes and an element is four chains (block_kernel.h);
+/// the promise is the same.
+///
+/// K = 0 gives zeros (or leaves C). Memory of A or B is not touched when C is empty.
+/// Throws ShapeError when sizes differ, NotSupported when A or B has no kernel.
 void matmul(Device& device, const Product& product, quant::Precision precision);
 void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
             const MutableMatrix& c_MN, bool accumulate, quant::Precision precision);

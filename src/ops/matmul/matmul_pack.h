@@ -262,11 +262,11 @@ class UnitReader {
   bool rows_in_order() const { return k_contiguous() && row_stride_ == k_total_; }
 
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
-  void prefetch(int64_t row, int64_t unit) const { __builtin_prefetch(address(row, unit), 0, 2); }
-  /// Where a unit lies, or would if it existed.
-  const char* address(int64_t row, int64_t unit) const {
+  void prefetch(int64_t row, int64_t unit) const {
     const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
-    return reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored));
+    __builtin_prefetch(
+        reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored)), 0,
+        2);
   }
 
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
@@ -339,6 +339,7 @@ class UnitReader {
     return Math::from_floats(values);
   }
 
+  /// An element as a float.
   float value(int64_t row, int64_t k) const {
     if (row >= rows_ || k >= k_total_) return 0;
     return E::widen(data_[row * row_stride_ + k * k_stride_]);
