@@ -1,7 +1,7 @@
 #include "ops/matmul/block_kernel.h"
 #include "ops/matmul/block_panels.h"
 #include "ops/matmul/block_quantize.h"
-#include "ops/matmul/block_two_rows.h"
+#include "ops/matmul/block_rows.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -10,7 +10,7 @@ template <class Format>
 constexpr BlockKernel kernel_of() {
   return {.halves = static_cast<int64_t>(Format::kHalves),
           .quantize = quantize<Format>,
-          .rows = few_rows<Format>,
+          .rows = rows<Format>,
           .panels = panels_of<Format>()};
 }
 

@@ -61,7 +61,7 @@ inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, i
 template <class Format>
 inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
                       int64_t first, int64_t step) {
-  const RowWalk<Format> rows(p, col + c, 0);
+  const RowWalk<Format> rows(p, col + c);
   const std::byte* const at[kRowsB] = {rows.row_of(0, step), rows.row_of(1, step),
                                        rows.row_of(2, step), rows.row_of(3, step)};
   for (int part = 0; part < Format::kStepQuads; ++part) {

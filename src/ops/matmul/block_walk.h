@@ -8,9 +8,6 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// Bytes that a thread reads while the memory answers.
-constexpr int64_t kBytesAhead = 8192;
-
 /// The codes of quad `part` of the step at `at`.
 template <class Format>
 inline Codes codes_at(const std::byte* at, int part) {
@@ -30,51 +27,38 @@ inline auto scales_at(RowsAt at, int part) {
   }
 }
 
-/// Four rows of B, from `col` on; behind the last row of B the last is taken again.
+/// Four rows of B: `col` and those 1, 2 and 3 times `apart` behind it; for one behind the last row
+/// of B the last is taken again.
 template <class Format>
 class RowWalk {
  public:
-  /// Asks for what lies as far along in the four rows that come next, or in some more if they are
-  /// short.
-  RowWalk(const BlockPiece& p, int64_t col)
-      : RowWalk(p, col, simd::CORRAL_ISA::max(kRowsB * p.b_row_bytes, kBytesAhead)) {
-    in_order_ = ahead_ == kBytesAhead && groups_ % kStepGroups == 0;
-  }
-  /// Asks, of every row, for what is `ahead` bytes behind what it reads; for nothing if that is 0.
-  RowWalk(const BlockPiece& p, int64_t col, int64_t ahead) : groups_(p.groups), ahead_(ahead) {
-    row_[0] = p.b + col * p.b_row_bytes;
-    for (int64_t j = 1; j < kRowsB; ++j) {
-      row_[j] = row_[j - 1] + (col + j < p.n ? p.b_row_bytes : 0);
+  RowWalk(const BlockPiece& p, int64_t col, int64_t apart = 1) : groups_(p.groups) {
+    for (int64_t j = 0; j < kRowsB; ++j) {
+      row_[j] = p.b + simd::CORRAL_ISA::min(col + j * apart, p.n - 1) * p.b_row_bytes;
     }
   }
 
-  /// f(quad, codes of each row, scales) for the whole quads among `count` from `first` on. first
-  /// and count are whole steps of the format.
+  /// f(quad, codes of each row, scales) for all whole quads. Asks for what lies `ahead` bytes
+  /// behind what it reads, into the second cache: the first waits for too few lines at a time.
   template <class F>
-  void whole_quads(int64_t first, int64_t count, const F& f) const {
-    const int64_t end = simd::CORRAL_ISA::min((first + count) / Format::kStepQuads, steps());
-    for (int64_t step = first / Format::kStepQuads; step < end; ++step) one_step(step, f);
+  void whole_quads(int64_t ahead, const F& f) const {
+    for (int64_t step = 0; step < steps(); ++step) {
+      for (int64_t j = 0; j < kRowsB; ++j) {
+        const std::byte* const later = row_of(j, step) + ahead;
+#pragma GCC unroll 4
+        for (int line = 0; line < Format::kStepBytes; line += 64) {
+          __builtin_prefetch(later + line, 0, 2);
+        }
+      }
+      one_step(step, f);
+    }
   }
 
-  /// The same for the quads of a step.
+  /// The same for the quads of a step, without asking for others.
   template <class F>
   void one_step(int64_t step, const F& f) const {
     const std::byte* at[kRowsB];
     for (int64_t j = 0; j < kRowsB; ++j) at[j] = row_of(j, step);
-    // Asks for what will be read later. Into the second cache: the first waits for too few lines
-    // at a time. (Not a function of its own: g++ takes one that only prefetches for empty.)
-    constexpr int kFourBytes = static_cast<int>(kRowsB) * Format::kStepBytes;
-    if (in_order_) {
-      const std::byte* const later = row_[0] + kBytesAhead + step * kFourBytes;
-#pragma GCC unroll 16
-      for (int line = 0; line < kFourBytes; line += 64) __builtin_prefetch(later + line, 0, 2);
-    } else if (ahead_ != 0) {
-      for (int64_t j = 0; j < kRowsB; ++j) {
-        for (int line = 0; line < Format::kStepBytes; line += 64) {
-          __builtin_prefetch(at[j] + ahead_ + line, 0, 2);
-        }
-      }
-    }
 #pragma GCC unroll 2
     for (int part = 0; part < Format::kStepQuads; ++part) {
       one_quad(at, step * Format::kStepQuads + part, part, f);
@@ -103,8 +87,6 @@ class RowWalk {
   }
 
   int64_t groups_;
-  int64_t ahead_;          // bytes
-  bool in_order_ = false;  // whether short rows are asked for as they lie in memory
   const std::byte* row_[kRowsB];
 };
 
@@ -125,7 +107,7 @@ inline void fetch_later(const RowWalk<Format>& rows, int64_t step) {
 /// f(quad, codes of each row, scales) for the quads of a step of the four rows of B from `col` on.
 template <class Format, class F>
 inline void each_quad(const BlockPiece& p, int64_t col, int64_t step, const F& f) {
-  const RowWalk<Format> rows(p, col, 0);
+  const RowWalk<Format> rows(p, col);
   fetch_later(rows, step);
   rows.one_step(step, f);
 }
