@@ -3,6 +3,7 @@
 // Products of few rows of A, which wait for memory: B is read once, four rows at a time, and
 // nothing of it is written anywhere. For *_isa.cc files.
 
+#include "ops/matmul/ahead.h"
 #include "ops/matmul/block_kernel.h"
 #include "ops/matmul/block_walk.h"
 
@@ -78,21 +79,9 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
   return chain;
 }
 
-// Memory answers several streams faster than one: a thread reads four, one in each quarter of its
-// piece of B. They ask so far ahead, together for what is read while the memory answers.
+// Each of the four rows of B is a stream of its own. They ask so far ahead, together for what is
+// read while the memory answers.
 constexpr int64_t kBytesAhead = 2048;
-
-/// How many rows lie between the four that are multiplied together: a quarter of the piece, or a
-/// little more where the streams would else stand at the same places of their pages.
-inline int64_t rows_apart(const BlockPiece& p) {
-  constexpr int64_t kHalfPage = 2048;
-  const int64_t quarter = (p.n + kRowsB - 1) / kRowsB;
-  for (int64_t apart = quarter; apart <= quarter + quarter / 16; ++apart) {
-    const int64_t shift = apart * p.b_row_bytes % kHalfPage;
-    if (shift >= kHalfPage / 4 && shift <= kHalfPage * 3 / 4) return apart;
-  }
-  return quarter;
-}
 
 /// The totals of a row of A with four rows of B, `apart` from each other, from the chains of their
 /// whole quads.
@@ -138,7 +127,7 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
 
 template <class Format>
 [[gnu::noinline]] void several_rows(const BlockPiece& p) {
-  const int64_t apart = rows_apart(p);
+  const int64_t apart = rows_between(kRowsB, p.n, p.b_row_bytes, 1);
   for (int64_t col = 0; col < apart; ++col) {
     int64_t row = 0;
     if constexpr (kParts == 1) {  // else there are not registers enough
@@ -153,7 +142,7 @@ template <class Format>
 template <class Format>
 CORRAL_FLATTEN void rows(const BlockPiece& p) {
   if (p.m != 1) return several_rows<Format>(p);
-  const int64_t apart = rows_apart(p);
+  const int64_t apart = rows_between(kRowsB, p.n, p.b_row_bytes, 1);
   for (int64_t col = 0; col < apart; ++col) rows_tile<Format, 1>(p, 0, col, apart);
 }
 

@@ -3,6 +3,7 @@
 // Products with so few rows of A that reading B is the work, for matmul_isa.cc only: sums stay in
 // registers for all of k and B is not packed. The chains are those of the tiles.
 
+#include "ops/matmul/ahead.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/matmul_pack.h"
 #include "simd/vec.h"
@@ -78,8 +79,9 @@ inline void add_bf16_pairs(const U32 (&block)[kLanes], const uint32_t* a, int64_
 }
 
 /// B lies along k: blocks of kLanes columns and kLanes units are transposed in registers. a holds M
-/// rows of `stride` units.
-template <class Math, int M, class Reader>
+/// rows of `stride` units. Of kBlocks streams of columns a block each at a time: the multiply-adds
+/// of one would wait for one another.
+template <class Math, int M, size_t kBlocks, class Reader>
 void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
   const bool long_rows = b.row_bytes() >= kLongRowBytes;
@@ -87,10 +89,16 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
   const bool in_order = !long_rows && b.rows_in_order();
   const int64_t ahead_rows = long_rows ? 0 : kLanes;
   const int64_t ahead_units = long_rows ? kAheadUnits : 0;
-  for (int64_t col = 0; col < p.n; col += kLanes) {
-    F32 sum[static_cast<size_t>(M)];
-    load_sums<M>(p, col, sum);
-    const auto load = [&](int64_t u, int64_t step, const auto& words, U32(&block)[kLanes]) {
+  const int64_t apart = rows_between(kBlocks, p.n, b.row_bytes(), kLanes);
+  for (int64_t first = 0; first < apart; first += kLanes) {
+    F32 sum[kBlocks][static_cast<size_t>(M)];
+    const auto each_block = [&](const auto& f) {
+#pragma GCC unroll 2
+      for (size_t i = 0; i < kBlocks; ++i) f(first + static_cast<int64_t>(i) * apart, sum[i]);
+    };
+    each_block([&](int64_t col, auto& sums) { load_sums<M>(p, col, sums); });
+    const auto load = [&](int64_t col, int64_t u, int64_t step, const auto& words,
+                          U32(&block)[kLanes]) {
       for (int i = 0; i < kLanes; ++i) {
         if (in_order) {
           b.prefetch(col + kLanes, u * kLanes + i * step);  // wherever that is
@@ -101,27 +109,32 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
       }
       transpose(block);
     };
-    U32 block[kLanes];
     int64_t u = 0;
     if constexpr (Reader::kBf16Pairs) {
       for (; u + 2 * kLanes <= units; u += 2 * kLanes) {
-        load(
-            u, 2 * kLanes, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
-        add_bf16_pairs<Math, M>(block, a + u, stride, sum);
+        each_block([&](int64_t col, auto& sums) {
+          U32 block[kLanes];
+          load(
+              col, u, 2 * kLanes, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
+          add_bf16_pairs<Math, M>(block, a + u, stride, sums);
+        });
       }
     }
     for (; u < units; u += kLanes) {
-      load(
-          u, kLanes, [&](int64_t row) { return b.along_k(row, u); }, block);
-      if (u + kLanes <= units) {
-        add_units<Math, M>(block, a + u, stride, sum);
-        continue;
-      }
-      for (int64_t i = 0; i < units - u; ++i) {
-        for (int m = 0; m < M; ++m) sum[m] = Math::madd(a[m * stride + u + i], block[i], sum[m]);
-      }
+      each_block([&](int64_t col, auto& sums) {
+        U32 block[kLanes];
+        load(
+            col, u, kLanes, [&](int64_t row) { return b.along_k(row, u); }, block);
+        if (u + kLanes <= units) return add_units<Math, M>(block, a + u, stride, sums);
+        for (int64_t i = 0; i < units - u; ++i) {
+          for (int m = 0; m < M; ++m)
+            sums[m] = Math::madd(a[m * stride + u + i], block[i], sums[m]);
+        }
+      });
     }
-    store_sums<M>(p, col, sum);
+    each_block([&](int64_t col, const auto& sums) {
+      if (col < p.n) store_sums<M>(p, col, sums);
+    });
   }
 }
 
@@ -150,11 +163,11 @@ void few_rows_across(const Piece& p, const Reader& b, const uint32_t* a, int64_t
 
 template <class Math, int M, class Reader>
 void few_rows(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
-  if (b.k_contiguous()) {
-    few_rows_along_k<Math, M>(p, b, a, stride);
-  } else {
-    few_rows_across<Math, M>(p, b, a, stride);
+  if (!b.k_contiguous()) return few_rows_across<Math, M>(p, b, a, stride);
+  if constexpr (4 * M <= kFewSums) {  // else registers do not hold two blocks and their sums
+    if (p.n > kLanes) return few_rows_along_k<Math, M, 2>(p, b, a, stride);
   }
+  few_rows_along_k<Math, M, 1>(p, b, a, stride);
 }
 
 /// Units of a packed row of A, for all of k.
