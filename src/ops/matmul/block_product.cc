@@ -17,11 +17,11 @@ namespace {
 
 // Rows of A for which B is read as it lies; more pay for unpacking it into panels.
 constexpr int64_t kFewRows = 8;
-// Rows of B of a piece: a panel, or more where B is read as it lies: a thread that begins a piece
-// waits for memory, and reads ahead into what follows it. Of a large B still many pieces a thread,
-// for an even load.
+// Rows of B of a piece are panels. Where B is read as it lies they are so many bytes: with fewer a
+// thread waits for memory too often, which it does where a piece begins, and of more the streams
+// that it reads lie too far apart. Else of a large B still many pieces a thread, for an even load.
 constexpr int64_t kPieceColumns = 32;
-constexpr int64_t kPieceBytes = int64_t{1} << 18;
+constexpr int64_t kPieceBytes = int64_t{1} << 19;
 constexpr int64_t kPiecesOfThread = 16;
 // Multiply-adds, and values of A, below which a second thread costs more than it saves.
 constexpr int64_t kSerialWork = 1 << 16;
@@ -239,7 +239,7 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
     const int64_t panels = parts(job.n(), kPieceColumns);
     const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
     const int64_t threads = device.threads().size();
-    const int64_t each = std::clamp<int64_t>(bytes / (threads * kPieceBytes), 1, kPiecesOfThread);
+    const int64_t each = std::max<int64_t>(1, bytes / (threads * kPieceBytes));
     if (job.waits_for_memory()) {
       job.piece_columns *= parts(panels, threads * each);
     } else {

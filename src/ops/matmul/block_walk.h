@@ -39,7 +39,7 @@ class RowWalk {
   }
 
   /// f(quad, codes of each row, scales) for all whole quads. Asks for what lies `ahead` bytes
-  /// behind what it reads, into the second cache: the first waits for too few lines at a time.
+  /// behind what it reads.
   template <class F>
   void whole_quads(int64_t ahead, const F& f) const {
     for (int64_t step = 0; step < steps(); ++step) {
@@ -47,7 +47,7 @@ class RowWalk {
         const std::byte* const later = row_of(j, step) + ahead;
 #pragma GCC unroll 4
         for (int line = 0; line < Format::kStepBytes; line += 64) {
-          __builtin_prefetch(later + line, 0, 2);
+          __builtin_prefetch(later + line, 0, 3);
         }
       }
       one_step(step, f);
