@@ -132,6 +132,10 @@ template <class Format>
     int64_t row = 0;
     if constexpr (kParts == 1) {  // else there are not registers enough
       for (; row + 4 <= p.m; row += 4) rows_tile<Format, 4>(p, row, col, apart);
+      if (row + 3 == p.m) {
+        rows_tile<Format, 3>(p, row, col, apart);
+        row += 3;
+      }
     }
     for (; row + 2 <= p.m; row += 2) rows_tile<Format, 2>(p, row, col, apart);
     for (; row < p.m; ++row) rows_tile<Format, 1>(p, row, col, apart);
