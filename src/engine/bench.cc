@@ -131,7 +131,7 @@ void bench_text(Session& session, const BenchOptions& options, bool counted, Ben
 class Measurement {
  public:
   Measurement(const model::TextModel& model, const BenchOptions& options, BenchResult& result)
-      : model_(model), options_(options), result_(result), memory_(*model.device()) {}
+      : model_(model), options_(options), result_(result), memory_(model) {}
 
   void prefill(bool counted) {
     const PromptWork work =

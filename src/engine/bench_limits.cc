@@ -50,8 +50,8 @@ void for_each_product(const model::TextModel& model,
 constexpr int64_t kLeastBandwidthBytes = int64_t{128} << 20;
 constexpr int64_t kMostBandwidthBytes = int64_t{4} << 30;
 
-/// Bytes that are read to measure the bandwidth: caches must not hold much of them, and the model
-/// must still fit beside them.
+/// Bytes that are read to measure the bandwidth: caches must not hold much of them, and where they
+/// are not the model's it must still fit beside them.
 int64_t bandwidth_bytes() {
   const int64_t caches = level3_cache_bytes("/", allowed_cpus());
   const int64_t most = std::min(kMostBandwidthBytes, available_memory_bytes() / 4);
@@ -148,26 +148,42 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
   return work;
 }
 
-ReadBandwidth::ReadBandwidth(Device& device)
-    : device_(device), bytes_(bandwidth_bytes()), memory_(device.allocate(bytes_)) {
-  device.threads().parallel_for(bytes_, 1 << 20, [&](int64_t begin, int64_t end) {
-    std::memset(memory_ + begin, 1, static_cast<size_t>(end - begin));
+ReadBandwidth::ReadBandwidth(const model::TextModel& model) : device_(*model.device()) {
+  const int64_t most = bandwidth_bytes();
+  int64_t bytes = 0;
+  for_each_product(model, [&](const quant::LinearWeight& w, int64_t, bool) {
+    const int64_t take = std::min(w.data.size_bytes(), most - bytes);
+    if (take > 0) parts_.emplace_back(w.data.data<std::byte>(), static_cast<size_t>(take));
+    bytes += take;
   });
+  if (bytes == most) return;
+  own_bytes_ = most;
+  own_ = device_.allocate(own_bytes_);
+  device_.threads().parallel_for(own_bytes_, 1 << 20, [&](int64_t begin, int64_t end) {
+    std::memset(own_ + begin, 1, static_cast<size_t>(end - begin));
+  });
+  parts_ = {{own_, static_cast<size_t>(own_bytes_)}};
 }
 
-ReadBandwidth::~ReadBandwidth() { device_.release(memory_, bytes_); }
+ReadBandwidth::~ReadBandwidth() {
+  if (own_ != nullptr) device_.release(own_, own_bytes_);
+}
 
 double ReadBandwidth::measure() {
   constexpr int64_t kTurnBytes = kStreams * kStreamBytes;
-  const int64_t turns = bytes_ / kTurnBytes;
   std::atomic<uint64_t> total{0};  // so that the loads cannot be left out
+  int64_t bytes = 0;
   const auto start = Clock::now();
-  device_.threads().parallel_for(turns, 1, [&](int64_t begin, int64_t end) {
-    uint64_t sum = 0;
-    for (int64_t i = begin; i < end; ++i) sum += read_streams(memory_ + i * kTurnBytes);
-    total += sum;
-  });
-  return static_cast<double>(turns * kTurnBytes) / 1e9 / seconds_since(start);
+  for (const std::span<const std::byte> part : parts_) {
+    const int64_t turns = static_cast<int64_t>(part.size()) / kTurnBytes;
+    device_.threads().parallel_for(turns, 1, [&](int64_t begin, int64_t end) {
+      uint64_t sum = 0;
+      for (int64_t i = begin; i < end; ++i) sum += read_streams(part.data() + i * kTurnBytes);
+      total += sum;
+    });
+    bytes += turns * kTurnBytes;
+  }
+  return static_cast<double>(bytes) / 1e9 / seconds_since(start);
 }
 
 double seconds_at_peak(Device& device, const PromptWork& work) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "kv/kv_types.h"
 #include "model/text_model.h"
@@ -26,11 +29,13 @@ struct PromptWork {
 PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Precision precision,
                        kv::KvTypes types);
 
-/// Measures the bandwidth of reading memory, with all threads and a buffer four times as large as
-/// the last-level cache.
+/// Measures the bandwidth of reading memory, with all threads: of the model's own weights, as they
+/// lie there decides too, or where the caches hold much of them of a buffer four times as large as
+/// the last one.
 class ReadBandwidth {
  public:
-  explicit ReadBandwidth(Device& device);
+  /// The model outlives it.
+  explicit ReadBandwidth(const model::TextModel& model);
   ReadBandwidth(const ReadBandwidth&) = delete;
   ReadBandwidth& operator=(const ReadBandwidth&) = delete;
   ~ReadBandwidth();
@@ -40,8 +45,9 @@ class ReadBandwidth {
 
  private:
   Device& device_;
-  int64_t bytes_;
-  std::byte* memory_;
+  std::vector<std::span<const std::byte>> parts_;
+  std::byte* own_ = nullptr;
+  int64_t own_bytes_ = 0;
 };
 
 /// Seconds in which the device could do it with nothing but multiply-adds, at the peaks measured

@@ -143,12 +143,12 @@ TEST_P(BlockProduct, HasTheSameBitsForEveryCutAndThreadCount) {
   }
 }
 
-// Products of few rows of A have kernels of their own, which take turns as the rows grow in number
-// and those of B in length.
+// Products of few rows of A have kernels of their own, which take turns as the rows grow in number.
+// Of many rows of B some are read side by side that lie far from each other.
 TEST_P(BlockProduct, OfFewRowsHasTheBitsOfMany) {
   for (const simd::Isa isa : test::machine_isas()) {
     const DevicePtr device = test::test_device(isa, 2);
-    for (const auto& [n, k] : {std::array<int64_t, 2>{67, 1024}, {33, 2304}, {8, 10240}}) {
+    for (const auto& [n, k] : {std::array<int64_t, 2>{67, 1024}, {33, 2304}, {8, 10240}, {1501, 256}}) {
       const Tensor x = test::randn({40, k}, 1, device);
       const LinearWeight w =
           LinearWeight::out_in(test::random_blocks({n, k}, GetParam(), 2, device));
