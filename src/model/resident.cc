@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/available_memory.h"
 #include "base/error.h"
 
 namespace corral::model {
@@ -96,10 +95,10 @@ int64_t resident_bytes(const TextWeights& weights) {
   return bytes;
 }
 
-void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied) {
+void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied,
+                   int64_t available) {
   TextWeights weights = loaded.model.weights();
   const int64_t needed = resident_bytes(weights);
-  const int64_t available = available_memory_bytes();
   if (available > 0 && needed > available) {
     throw Error(str("the weights take ", needed >> 20, " MiB, and ", available >> 20,
                     " MiB of memory are available: let them be mapped"));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/error.h"
 #include "model/hf_checkpoint.h"
 #include "model/quantize.h"
 #include "model/tiny_model.h"
@@ -53,6 +54,17 @@ TEST_F(Resident, ViewsOfOneTensorStayViewsOfOne) {
   const MlpWeights& experts = loaded.model.weights().layers[1].moe->experts;
   EXPECT_EQ(experts.gate.data.storage(), experts.up.data.storage());
   EXPECT_NE(experts.gate.data.storage(), experts.down.data.storage());
+}
+
+TEST_F(Resident, NothingIsCopiedThatDoesNotFit) {
+  LoadedModel loaded = load_model(path, device);
+  const int64_t needed = resident_bytes(loaded.model.weights());
+  const auto fail = [](int64_t) { FAIL() << "copied"; };
+  EXPECT_THAT([&] { make_resident(loaded, fail, needed - 1); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("let them be mapped")));
+  EXPECT_FALSE(loaded.model.weights().readout.data.storage()->writable());
+  make_resident(loaded, {}, needed);
+  EXPECT_TRUE(loaded.model.weights().readout.data.storage()->writable());
 }
 
 TEST_F(Resident, CodedExpertsComeAlong) {
