@@ -29,9 +29,9 @@ struct PromptWork {
 PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Precision precision,
                        kv::KvTypes types);
 
-/// Measures the bandwidth of reading memory, with all threads: of the model's own weights, as they
-/// lie there decides too, or where the caches hold much of them of a buffer four times as large as
-/// the last one.
+/// Measures the bandwidth of reading memory, with all threads: of the model's own weights, since
+/// where they lie decides too; of a buffer if they are less than four times what the last-level
+/// cache holds.
 class ReadBandwidth {
  public:
   /// The model outlives it.

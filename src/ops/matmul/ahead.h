@@ -12,9 +12,9 @@ constexpr int64_t kLineBytes = 64;
 /// How many parts of at most `most` make up the whole.
 inline int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
 
-/// How many rows lie between so many streams that share them: memory answers several streams faster
-/// than one. A part of the rows in multiples of `each`, or a little more where the streams would
-/// else stand at the same places of their pages.
+/// How many rows lie between streams, at least two, that share them: memory answers several streams
+/// faster than one. A part of the rows in multiples of `each`, or a little more where the streams
+/// would else stand at the same places of their pages.
 inline int64_t rows_between(int64_t streams, int64_t rows, int64_t row_bytes, int64_t each) {
   constexpr int64_t kPageBytes = 4096;
   const int64_t even = 2 * kPageBytes / streams;  // half of it, and they share a page evenly

@@ -89,7 +89,7 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
   const bool in_order = !long_rows && b.rows_in_order();
   const int64_t ahead_rows = long_rows ? 0 : kLanes;
   const int64_t ahead_units = long_rows ? kAheadUnits : 0;
-  const int64_t apart = rows_between(kBlocks, p.n, b.row_bytes(), kLanes);
+  const int64_t apart = kBlocks == 1 ? p.n : rows_between(kBlocks, p.n, b.row_bytes(), kLanes);
   for (int64_t first = 0; first < apart; first += kLanes) {
     F32 sum[kBlocks][static_cast<size_t>(M)];
     const auto each_block = [&](const auto& f) {
