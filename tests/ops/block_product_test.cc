@@ -148,7 +148,8 @@ TEST_P(BlockProduct, HasTheSameBitsForEveryCutAndThreadCount) {
 TEST_P(BlockProduct, OfFewRowsHasTheBitsOfMany) {
   for (const simd::Isa isa : test::machine_isas()) {
     const DevicePtr device = test::test_device(isa, 2);
-    for (const auto& [n, k] : {std::array<int64_t, 2>{67, 1024}, {33, 2304}, {8, 10240}, {1501, 256}}) {
+    for (const auto& [n, k] :
+         {std::array<int64_t, 2>{67, 1024}, {33, 2304}, {8, 10240}, {1501, 256}}) {
       const Tensor x = test::randn({40, k}, 1, device);
       const LinearWeight w =
           LinearWeight::out_in(test::random_blocks({n, k}, GetParam(), 2, device));
