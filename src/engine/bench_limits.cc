@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <set>
 
 #include "base/available_memory.h"
 #include "base/clock.h"
@@ -58,10 +59,11 @@ int64_t bandwidth_bytes() {
   return std::clamp(4 * caches, kLeastBandwidthBytes, std::max(kLeastBandwidthBytes, most));
 }
 
-// The fastest way to read that was found (docs/performance.md): streams not far from each other, at
-// different places of their pages, that ask ahead. A load brings a whole line.
+// The fastest way to read that was found (docs/performance-amx.md): streams not far from each
+// other, at different places of their pages, that ask ahead. A load brings a whole line.
 constexpr int64_t kStreams = 4;
 constexpr int64_t kStreamBytes = (128 << 10) + 1024;
+constexpr int64_t kTurnBytes = kStreams * kStreamBytes;
 constexpr int64_t kLineBytes = 64;
 constexpr int64_t kBytesAhead = 2048;
 
@@ -149,20 +151,25 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
 }
 
 ReadBandwidth::ReadBandwidth(const model::TextModel& model) : device_(*model.device()) {
-  const int64_t most = bandwidth_bytes();
-  int64_t bytes = 0;
+  const auto most = static_cast<size_t>(bandwidth_bytes() / kTurnBytes);
+  const auto add_turns = [&](const std::byte* at, int64_t bytes) {
+    for (int64_t t = 0; t < bytes / kTurnBytes && turns_.size() < most; ++t) {
+      turns_.push_back(at + t * kTurnBytes);
+    }
+  };
+  std::set<const std::byte*> seen;  // several weights may be views of one tensor
   for_each_product(model, [&](const quant::LinearWeight& w, int64_t, bool) {
-    const int64_t take = std::min(w.data.size_bytes(), most - bytes);
-    if (take > 0) parts_.emplace_back(w.data.data<std::byte>(), static_cast<size_t>(take));
-    bytes += take;
+    const auto* const at = w.data.data<std::byte>();
+    if (seen.insert(at).second) add_turns(at, w.data.size_bytes());
   });
-  if (bytes == most) return;
-  own_bytes_ = most;
+  if (turns_.size() == most) return;
+  own_bytes_ = static_cast<int64_t>(most) * kTurnBytes;
   own_ = device_.allocate(own_bytes_);
   device_.threads().parallel_for(own_bytes_, 1 << 20, [&](int64_t begin, int64_t end) {
     std::memset(own_ + begin, 1, static_cast<size_t>(end - begin));
   });
-  parts_ = {{own_, static_cast<size_t>(own_bytes_)}};
+  turns_.clear();
+  add_turns(own_, own_bytes_);
 }
 
 ReadBandwidth::~ReadBandwidth() {
@@ -170,20 +177,15 @@ ReadBandwidth::~ReadBandwidth() {
 }
 
 double ReadBandwidth::measure() {
-  constexpr int64_t kTurnBytes = kStreams * kStreamBytes;
+  const auto turns = static_cast<int64_t>(turns_.size());
   std::atomic<uint64_t> total{0};  // so that the loads cannot be left out
-  int64_t bytes = 0;
   const auto start = Clock::now();
-  for (const std::span<const std::byte> part : parts_) {
-    const int64_t turns = static_cast<int64_t>(part.size()) / kTurnBytes;
-    device_.threads().parallel_for(turns, 1, [&](int64_t begin, int64_t end) {
-      uint64_t sum = 0;
-      for (int64_t i = begin; i < end; ++i) sum += read_streams(part.data() + i * kTurnBytes);
-      total += sum;
-    });
-    bytes += turns * kTurnBytes;
-  }
-  return static_cast<double>(bytes) / 1e9 / seconds_since(start);
+  device_.threads().parallel_for(turns, 1, [&](int64_t begin, int64_t end) {
+    uint64_t sum = 0;
+    for (int64_t i = begin; i < end; ++i) sum += read_streams(turns_[static_cast<size_t>(i)]);
+    total += sum;
+  });
+  return static_cast<double>(turns * kTurnBytes) / 1e9 / seconds_since(start);
 }
 
 double seconds_at_peak(Device& device, const PromptWork& work) {

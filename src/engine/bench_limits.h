@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "kv/kv_types.h"
@@ -45,7 +44,7 @@ class ReadBandwidth {
 
  private:
   Device& device_;
-  std::vector<std::span<const std::byte>> parts_;
+  std::vector<const std::byte*> turns_;  // of what is read, pieces of the same size
   std::byte* own_ = nullptr;
   int64_t own_bytes_ = 0;
 };

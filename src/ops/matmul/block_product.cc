@@ -237,10 +237,10 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
                .piece_columns = kPieceColumns,
                .first = pieces};
     const int64_t panels = parts(job.n(), kPieceColumns);
-    const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
     const int64_t threads = device.threads().size();
-    const int64_t each = std::max<int64_t>(1, bytes / (threads * kPieceBytes));
     if (job.waits_for_memory()) {
+      const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
+      const int64_t each = std::max<int64_t>(1, bytes / (threads * kPieceBytes));
       job.piece_columns *= parts(panels, threads * each);
     } else {
       job.piece_columns *= std::max<int64_t>(1, panels / (threads * kPiecesOfThread));

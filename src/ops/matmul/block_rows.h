@@ -79,8 +79,8 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
   return chain;
 }
 
-// Each of the four rows of B is a stream of its own. They ask so far ahead, together for what is
-// read while the memory answers.
+// Each of the four rows of B is a stream of its own, which asks so far ahead: the four together for
+// what is read while the memory answers.
 constexpr int64_t kBytesAhead = 2048;
 
 /// The totals of a row of A with four rows of B, `apart` from each other, from the chains of their

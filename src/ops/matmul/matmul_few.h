@@ -24,7 +24,7 @@ inline constexpr int64_t kLongRowBytes = 8192;
 inline constexpr int64_t kAheadUnits = 256;
 inline constexpr int64_t kAheadSteps = 16;
 
-/// C at `rows` rows and one vector of columns; columns beyond the end of C are zeros.
+/// C at M rows and one vector of columns; columns beyond the end of C are zeros.
 template <int M>
 void load_sums(const Piece& p, int64_t col, F32 (&sum)[static_cast<size_t>(M)]) {
   const int64_t cols = simd::CORRAL_ISA::min(int64_t{kLanes}, p.n - col);
@@ -127,8 +127,9 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
             col, u, kLanes, [&](int64_t row) { return b.along_k(row, u); }, block);
         if (u + kLanes <= units) return add_units<Math, M>(block, a + u, stride, sums);
         for (int64_t i = 0; i < units - u; ++i) {
-          for (int m = 0; m < M; ++m)
+          for (int m = 0; m < M; ++m) {
             sums[m] = Math::madd(a[m * stride + u + i], block[i], sums[m]);
+          }
         }
       });
     }
