@@ -216,7 +216,8 @@ class LogitsRun {
       throw CorruptFile(str(options_.cases, ": a greedy entry has no output"));
     }
     engine::Session session(loaded_.model, nullptr, forward_,
-                            options_.piece > 0 ? options_.piece : 512, options_.kv_types.types());
+                            options_.piece > 0 ? options_.piece : engine::kPieceTokens,
+                            options_.kv_types.types());
     engine::GenerateOptions generate;
     generate.sampling.temperature = 0;
     generate.max_tokens = static_cast<int64_t>(entry["output"].size());

@@ -84,7 +84,7 @@ void run_model(const RunOptions& options, Io& io) {
   const engine::Prompt tokens = make_prompt(options, loaded, prompt);
   model::ForwardOptions forward;
   forward.precision = options.generation.precision();
-  engine::Session session(loaded.model, loaded.tokenizer, forward, 512,
+  engine::Session session(loaded.model, loaded.tokenizer, forward, engine::kPieceTokens,
                           options.generation.kv_types());
   const Speculation speculation = options.speculation.make(loaded, forward);
   const Interrupt interrupt;

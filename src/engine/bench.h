@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/session.h"
 #include "engine/speculation/speculator.h"
 #include "model/text_model.h"
 
@@ -17,7 +18,7 @@ struct BenchOptions {
   int64_t depth_tokens = 0;  // in the cache before decoding starts
   int64_t sequences = 1;     // decoded together, a token of each in every step
   int64_t repetitions = 5;   // after one that is not counted
-  int64_t piece_tokens = 512;
+  int64_t piece_tokens = kPieceTokens;
   kv::KvTypes kv_types = {};
   quant::Precision precision = quant::Precision::kF32;
 

@@ -29,6 +29,10 @@ struct Answer {
   SpeculationStats speculation;
 };
 
+/// Tokens of a prompt that are computed at once, if nobody says otherwise: so many that the experts
+/// of a mixture have some full tiles of rows each, and few beside what the weights take of memory.
+inline constexpr int64_t kPieceTokens = 1024;
+
 /// One conversation with a model: a sequence in a KV cache of its own. What the cache already holds
 /// of a prompt is not computed again. Not thread-safe.
 class Session {
@@ -36,7 +40,7 @@ class Session {
   /// tokenizer may be null if only tokens are asked for. piece_tokens: most tokens of a prompt fed
   /// at once; the result does not depend on it. kv_types: what the cache stores.
   Session(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-          const model::ForwardOptions& options = {}, int64_t piece_tokens = 512,
+          const model::ForwardOptions& options = {}, int64_t piece_tokens = kPieceTokens,
           kv::KvTypes kv_types = {});
 
   /// Makes the cache hold exactly `tokens` (at least one) and returns the logits after the last,
