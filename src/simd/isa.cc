@@ -42,9 +42,7 @@ bool runs([[maybe_unused]] Isa isa) {
                     __builtin_cpu_supports("bmi2");
   if (isa == Isa::kAvx2) return avx2;
   if (isa == Isa::kAvx512 || isa == Isa::kAmx) {
-    return avx2 &&
-           (isa == Isa::kAvx512 || (__builtin_cpu_supports("avx512vbmi") &&
-                                    __builtin_cpu_supports("gfni") && has_tiles())) &&
+    return avx2 && (isa == Isa::kAvx512 || (__builtin_cpu_supports("avx512vbmi") && has_tiles())) &&
            __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");

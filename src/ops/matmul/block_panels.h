@@ -42,7 +42,7 @@ int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
   const int64_t bytes = Panel::scratch_bytes(
       block_tiles(parts_of(m, kMostTileRows), quads) * kMostTileRows, panel_quads<Format>(quads));
 #if defined(CORRAL_TILES)
-  return simd::CORRAL_ISA::max(bytes, kStripScratchBytes<Format, TwoTiles>);
+  return simd::CORRAL_ISA::max(bytes, static_cast<int64_t>(sizeof(StripScratch<Format>)));
 #else
   return bytes;
 #endif
@@ -161,9 +161,8 @@ template <class Format>
 void panels(const BlockPiece& p, std::byte* scratch) {
   const TileUnit<kGroup / int64_t{Format::kHalves}> unit;
 #if defined(CORRAL_TILES)
-  if (is_whole_steps<Format>(p.groups)) {
-    if (p.a.order.tiles() == 1) return multiply_strips<Format, OneTile>(p, scratch);
-    if (p.a.order.tiles() == 2) return multiply_strips<Format, TwoTiles>(p, scratch);
+  if (is_whole_steps<Format>(p.groups) && p.a.order.tiles() <= kMostStripTiles) {
+    return multiply_strips<Format>(p, scratch);
   }
 #endif
   PanelProduct<Format>(p, scratch).run();
@@ -190,19 +189,22 @@ void pairs(const BlockPiece& p, std::byte* scratch) {
 
 template <class Format>
 constexpr TileKernels tile_kernels_of() {
-  return {
-      .panels = panels_of<Format>(),
-      .pairs = {.form = RowForm::kPairs,
-                .tile_rows = Pairs::kTileRows,
-                .quad_bytes =
-                    2 * static_cast<int64_t>(Format::kHalves) * kPairBytes / Pairs::kTileRows,
-                .multiply = pairs<Format>,
-                .scratch_bytes = [](int64_t, int64_t) { return kStripScratchBytes<Format, Pairs>; },
-                .arrange = arrange_pairs<Format>},
-      .takes_pairs = [](int64_t m, int64_t groups) {
-        constexpr int64_t kLeast = Format::kMinimum || Format::kHalves == 2 ? 6 : 5;
-        return m >= kLeast && m <= Pairs::kTileRows && is_whole_steps<Format>(groups);
-      }};
+  return {.panels = panels_of<Format>(),
+          .pairs = {.form = RowForm::kPairs,
+                    .tile_rows = Pairs::kTileRows,
+                    .quad_bytes =
+                        2 * static_cast<int64_t>(Format::kHalves) * kPairBytes / Pairs::kTileRows,
+                    .multiply = pairs<Format>,
+                    .scratch_bytes =
+                        [](int64_t, int64_t) {
+                          return static_cast<int64_t>(
+                              sizeof(typename StripProduct<Format, Pairs>::Scratch));
+                        },
+                    .arrange = arrange_pairs<Format>},
+          .takes_pairs = [](int64_t m, int64_t groups) {
+            constexpr int64_t kLeast = Format::kMinimum || Format::kHalves == 2 ? 6 : 5;
+            return m >= kLeast && m <= Pairs::kTileRows && is_whole_steps<Format>(groups);
+          }};
 }
 
 #endif

@@ -19,34 +19,47 @@ inline Bytes tile_bytes(const Bytes& b) {
   return {{b.part[0] - static_cast<uint8_t>(Format::kOffset)}};
 }
 
-/// The matrix with which gf2p8affineqb brings bit i - bits of a byte to bit i, if `mask` has that.
-/// Bits of `sign` are all that of the highest bit of the mask.
-constexpr int64_t bits_moved(int bits, unsigned mask, unsigned sign = 0) {
-  uint64_t rows = 0;  // the row of bit i is byte 7 - i
-  for (int i = 0; i < 8; ++i) {
-    int to = i;
-    while ((sign >> i & 1) != 0 && (mask >> to & 1) == 0) --to;
-    const int from = to - bits;
-    if ((mask >> to & 1) != 0 && from >= 0 && from < 8) {
-      rows |= uint64_t{1} << (8 * (7 - i) + from);
+/// Where in its eight bytes each byte of a vector begins, in bits, when it is shifted to the left
+/// by its lane's number of bits, or to the right by a negative number.
+template <int kA, int kB, int kC, int kD>
+struct ShiftedBytes {
+  alignas(64) uint8_t first_bit[64] = {};
+
+  constexpr ShiftedBytes() {
+    constexpr int kShift[4] = {kA, kB, kC, kD};
+    for (int i = 0; i < 64; ++i) {
+      first_bit[i] = static_cast<uint8_t>((8 * (i % 8) - kShift[i / 16]) & 63);
     }
   }
-  return static_cast<int64_t>(rows);
-}
+};
+template <int kA, int kB, int kC, int kD>
+constexpr ShiftedBytes<kA, kB, kC, kD> kShiftedBytes;
 
-/// Every byte shifted to the left by its lane's number of bits, or to the right by a negative
-/// number, and masked. With kLess8 the mask is four bits, and 8 is taken off.
+/// Low halves of bytes less 8, whatever the two bits above.
+struct NibblesLess8 {
+  alignas(64) int8_t of[64] = {};
+
+  constexpr NibblesLess8() {
+    for (int i = 0; i < 64; ++i) of[i] = static_cast<int8_t>(i % 16 - 8);
+  }
+};
+constexpr NibblesLess8 kNibblesLess8;
+
+/// Every byte shifted as ShiftedBytes says and masked. With kLess8 the mask is four bits, and 8 is
+/// taken off. (Tiles leave the other units little time: these instructions do not need them.)
 template <uint8_t kMask, int kA, int kB, int kC, int kD, bool kLess8 = false>
 inline Bytes moved(const Bytes& x) {
-  // Less 8 a number of four bits has the opposite of its highest bit in all above.
-  constexpr unsigned kSign = kLess8 ? 0xF0 : 0;
-  constexpr int kFlipped = kLess8 ? 0xF8 : 0;
-  constexpr int64_t kMatrix[4] = {bits_moved(kA, kMask, kSign), bits_moved(kB, kMask, kSign),
-                                  bits_moved(kC, kMask, kSign), bits_moved(kD, kMask, kSign)};
-  const __m512i matrix = _mm512_setr_epi64(kMatrix[0], kMatrix[0], kMatrix[1], kMatrix[1],
-                                           kMatrix[2], kMatrix[2], kMatrix[3], kMatrix[3]);
-  return {{reinterpret_cast<U8>(
-      _mm512_gf2p8affine_epi64_epi8(reinterpret_cast<__m512i>(x.part[0]), matrix, kFlipped))}};
+  auto bytes = reinterpret_cast<__m512i>(x.part[0]);
+  if constexpr (kA != 0 || kB != 0 || kC != 0 || kD != 0) {
+    const auto first = simd::CORRAL_ISA::load<__m512i>(kShiftedBytes<kA, kB, kC, kD>.first_bit);
+    bytes = _mm512_maskz_multishift_epi64_epi8(~__mmask64{0}, first, bytes);
+  }
+  if constexpr (kLess8) {
+    const auto values = simd::CORRAL_ISA::load<__m512i>(kNibblesLess8.of);
+    bytes = _mm512_maskz_permutexvar_epi8(~__mmask64{0}, bytes, values);
+    return {{reinterpret_cast<U8>(bytes)}};
+  }
+  return {{reinterpret_cast<U8>(bytes) & kMask}};
 }
 
 /// The 32 bytes at each of two places.
@@ -58,25 +71,11 @@ inline Bytes two_pairs(const std::byte* a, const std::byte* b) {
 /// The low halves of the 16 bytes at each of two places, then the high ones, less 8 or not.
 template <bool kLess8 = false>
 inline Bytes two_nibbles(const std::byte* a, const std::byte* b) {
-  const __m256i first = _mm256_broadcastsi128_si256(simd::CORRAL_ISA::load<__m128i>(a));
-  const __m256i last = _mm256_broadcastsi128_si256(simd::CORRAL_ISA::load<__m128i>(b));
-  const __m512i both = _mm512_maskz_inserti64x4(0xFF, _mm512_castsi256_si512(first), last, 1);
+  // Loads that repeat what they read cost less than a permutation.
+  const __m512i first = _mm512_maskz_broadcast_i32x4(0xFFFF, simd::CORRAL_ISA::load<__m128i>(a));
+  const __m512i both = _mm512_mask_broadcast_i64x2(first, 0xF0, simd::CORRAL_ISA::load<__m128i>(b));
   return moved<0x0F, 0, -4, 0, -4, kLess8>({{reinterpret_cast<U8>(both)}});
 }
-/// Which bytes of a vector are the 16 at kFirst, twice, and those kStride further on.
-template <int kFirst, int kStride>
-struct TwiceTheBytes {
-  alignas(64) uint8_t index[64] = {};
-
-  constexpr TwiceTheBytes() {
-    for (int i = 0; i < 64; ++i) {
-      index[i] = static_cast<uint8_t>(kFirst + i / 32 * kStride + i % 16);
-    }
-  }
-};
-template <int kFirst, int kStride>
-constexpr TwiceTheBytes<kFirst, kStride> kTwiceTheBytes;
-
 /// Four blocks of 32 values, RowBlocks or LooseBlocks.
 template <class Format, class Blocks>
 struct WholeBlocks {
@@ -89,15 +88,8 @@ struct WholeBlocks {
   }
   template <int kAt>
   Codes nibbles_at() const {
-    constexpr int kStride = Format::kBlockBytes;
-    if constexpr (Blocks::kNeighbours && kStride + kAt + 16 <= 64) {
-      // The last two are at the end of another vector.
-      constexpr int kBehind = 4 * kStride - 64;
-      return {two<kAt>(blocks.row), two<2 * kStride + kAt - kBehind>(blocks.row + kBehind)};
-    } else {
-      const auto at = [&](int g) { return blocks.at(g) + kAt; };
-      return {two_nibbles<kLess8<Format>>(at(0), at(1)), two_nibbles<kLess8<Format>>(at(2), at(3))};
-    }
+    const auto at = [&](int g) { return blocks.at(g) + kAt; };
+    return {two_nibbles<kLess8<Format>>(at(0), at(1)), two_nibbles<kLess8<Format>>(at(2), at(3))};
   }
   Codes fifth_bits(int at) const {
     const auto two = [&](int g) {
@@ -105,16 +97,6 @@ struct WholeBlocks {
       return spread_bits(load_word<uint32_t>(blocks.at(g) + at) | high << 32, 0x10);
     };
     return {two(0), two(2)};
-  }
-
- private:
-  template <int kFirst>
-  static Bytes two(const std::byte* at) {
-    const auto order =
-        simd::CORRAL_ISA::load<__m512i>(kTwiceTheBytes<kFirst, Format::kBlockBytes>.index);
-    return moved<0x0F, 0, -4, 0, -4, kLess8<Format>>(
-        {{reinterpret_cast<U8>(_mm512_maskz_permutexvar_epi8(
-            ~__mmask64{0}, order, simd::CORRAL_ISA::load<__m512i>(at)))}});
   }
 };
 
