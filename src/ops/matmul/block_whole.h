@@ -46,7 +46,8 @@ struct NibblesLess8 {
 constexpr NibblesLess8 kNibblesLess8;
 
 /// Every byte shifted as ShiftedBytes says and masked. With kLess8 the mask is four bits, and 8 is
-/// taken off. (Tiles leave the other units little time: these instructions do not need them.)
+/// taken off. (Beside tiles the unit
+/// that multiplies floats is the bottleneck; these instructions do not need it.)
 template <uint8_t kMask, int kA, int kB, int kC, int kD, bool kLess8 = false>
 inline Bytes moved(const Bytes& x) {
   auto bytes = reinterpret_cast<__m512i>(x.part[0]);
@@ -76,6 +77,7 @@ inline Bytes two_nibbles(const std::byte* a, const std::byte* b) {
   const __m512i both = _mm512_mask_broadcast_i64x2(first, 0xF0, simd::CORRAL_ISA::load<__m128i>(b));
   return moved<0x0F, 0, -4, 0, -4, kLess8>({{reinterpret_cast<U8>(both)}});
 }
+
 /// Four blocks of 32 values, RowBlocks or LooseBlocks.
 template <class Format, class Blocks>
 struct WholeBlocks {
