@@ -46,8 +46,8 @@ struct NibblesLess8 {
 constexpr NibblesLess8 kNibblesLess8;
 
 /// Every byte shifted as ShiftedBytes says and masked. With kLess8 the mask is four bits, and 8 is
-/// taken off. (Beside tiles the unit
-/// that multiplies floats is the bottleneck; these instructions do not need it.)
+/// taken off. (Beside tiles the unit that multiplies floats is the bottleneck; these instructions
+/// do not need it.)
 template <uint8_t kMask, int kA, int kB, int kC, int kD, bool kLess8 = false>
 inline Bytes moved(const Bytes& x) {
   auto bytes = reinterpret_cast<__m512i>(x.part[0]);
