@@ -62,6 +62,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   void* data =
       ::mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED, descriptor.value, 0);
   if (data == MAP_FAILED) throw io_error("map", path);
+  // Where Linux can make large pages of this file, it reads them whole and finds them faster;
+  // elsewhere it says no, or nothing.
+  ::madvise(data, static_cast<size_t>(size), MADV_HUGEPAGE);
   file->data_ = static_cast<const std::byte*>(data);
   file->size_ = static_cast<size_t>(size);
   return file;

@@ -10,7 +10,8 @@
 
 namespace corral {
 
-/// A whole file mapped read-only. Opening touches no page; an empty file maps to an empty span.
+/// A whole file mapped read-only, in large pages where the system makes them of files. Opening
+/// touches no page; an empty file maps to an empty span.
 class MappedFile {
  public:
   /// Throws IoError (path and reason) when the file cannot be opened or is not a regular file.

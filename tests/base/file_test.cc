@@ -71,6 +71,21 @@ TEST_F(Files, MappedBytesOutliveTheName) {
   EXPECT_EQ(std::memcmp(file->bytes().data(), "still here", 10), 0);
 }
 
+TEST_F(Files, LargePagesAreAskedForWhereThereAreAny) {
+  std::ifstream mappings("/proc/self/smaps");
+  if (!mappings || !fs::exists("/sys/kernel/mm/transparent_hugepage")) {
+    GTEST_SKIP() << "no large pages, or nothing that tells";
+  }
+  const auto file = MappedFile::open(write("data", std::string(size_t{4} << 20, 'x')));
+  std::string flags;
+  bool found = false;
+  for (std::string line; std::getline(mappings, line) && flags.empty();) {
+    found = found || line.find(file->path().string()) != std::string::npos;
+    if (found && line.starts_with("VmFlags:")) flags = line + " ";
+  }
+  EXPECT_THAT(flags, HasSubstr(" hg "));
+}
+
 TEST_F(Files, AnEmptyFileMapsToNoBytes) {
   EXPECT_TRUE(MappedFile::open(write("empty", ""))->bytes().empty());
 }
