@@ -52,6 +52,36 @@ class Ahead {
     for (int i = 0; i < count_; ++i) lines += runs_[i].count();
     each_turn_ = turns > 0 ? parts_of(lines, turns) : 0;
   }
+  /// Some turns whose lines follow one another, for a loop that keeps them in registers.
+  struct Stretch {
+    const char* at;
+    int64_t step_bytes;
+    int64_t lines;  // a turn
+    int64_t turns;
+
+    [[gnu::always_inline]] void take_turn() {
+      for (int64_t i = 0; i < lines; ++i) {
+        __builtin_prefetch(at, 0, 2);
+        at += step_bytes;
+      }
+    }
+  };
+  /// The next turns, at most so many, which the caller takes. The last of a row may ask for some
+  /// lines behind it.
+  Stretch stretch(int64_t most_turns) {
+    Stretch stretch = {at_, step_bytes_, each_turn_, most_turns};
+    if (each_turn_ == 0) return stretch;
+    const int64_t to_end = parts_of(left_, each_turn_);
+    if (to_end <= most_turns) {
+      stretch.turns = to_end;
+      next_row();
+    } else {
+      at_ += most_turns * each_turn_ * step_bytes_;
+      left_ -= most_turns * each_turn_;
+    }
+    return stretch;
+  }
+
   /// Inlined: a call would cost a tile as much as it does.
   [[gnu::always_inline]] void take_turn() {
     for (int64_t i = 0; i < each_turn_; ++i) fetch();

@@ -27,8 +27,12 @@ constexpr size_t kTileRows = 1;
 constexpr auto kMostTileRows = static_cast<int64_t>(kTileRows);
 constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
 // Quads of a panel at most, so that a chain's groups, with their scales and what comes by of A, fit
-// into the level-1 cache: 20 KiB at 32 columns.
-constexpr int64_t kPanelQuads = 20;
+// into a level-1 cache of 32 KiB: 22 KiB at 32 columns.
+#if defined(CORRAL_TILES)
+constexpr int64_t kPanelQuads = 20;  // measured so; more were not
+#else
+constexpr int64_t kPanelQuads = 22;
+#endif
 
 /// A panel of so many quads, and the chains of the rows of A, in scratch memory.
 struct Panel {
@@ -37,30 +41,32 @@ struct Panel {
   U8* bytes;       // [4 chains, quads, 2, 4, columns, 4] or [4 chains, quads, columns, 32]
   float* scale;    // [4 chains, quads, halves, columns]
   float* minimum;  // the same
-  float* chains;   // [rows, 4 chains, columns]; AMX: [rows / 16, 4 chains, columns, 16]
+  float* chains;   // [4 chains, rows, columns]; AMX: [4 chains, rows / 16, columns, 16]
   int64_t quads;
+  int64_t rows;  // of A that have places
 
   static constexpr int64_t kQuadBytes = kQuad * kPanelColumns;
   static constexpr int64_t kQuadScaleBytes = kQuadGroups * 2 * kPanelColumns * 4;
-  static constexpr int64_t kRowChains = kQuadGroups * kPanelColumns;
 
   static int64_t scratch_bytes(int64_t rows, int64_t quads) {
     return quads * (kQuadBytes + 2 * kQuadScaleBytes) +
-           rows * kRowChains * static_cast<int64_t>(sizeof(float));
+           kQuadGroups * rows * kPanelColumns * static_cast<int64_t>(sizeof(float));
   }
-  Panel(std::byte* scratch, int64_t quads_of)
+  Panel(std::byte* scratch, int64_t rows_of, int64_t quads_of)
       : bytes(reinterpret_cast<U8*>(scratch)),
         scale(reinterpret_cast<float*>(scratch + quads_of * kQuadBytes)),
         minimum(scale + quads_of * kQuadScaleBytes / 4),
         chains(minimum + quads_of * kQuadScaleBytes / 4),
-        quads(quads_of) {}
+        quads(quads_of),
+        rows(rows_of) {}
 
   int64_t group(int64_t chain, int64_t quad) const { return chain * quads + quad; }
   std::byte* group_bytes(int64_t group) const {
     return reinterpret_cast<std::byte*>(bytes) + group * kGroup * kPanelColumns;
   }
-  float* row_chains(int64_t row, int64_t chain) const {
-    return chains + row * kRowChains + chain * kPanelColumns;
+  /// A chain of the rows of A from `row` on, of AMX the first of a tile.
+  float* chain_rows(int64_t chain, int64_t row) const {
+    return chains + (chain * rows + row) * kPanelColumns;
   }
 };
 
@@ -85,8 +91,8 @@ struct Tiles {
   int64_t end;
 };
 
-/// Where the sums of tiles go: their first row, and how far it is to the next. Nowhere (null): they
-/// stay in the place of the first chain.
+/// Where the sums of tiles go with their last chain: their first row, and how far it is to the
+/// next. Nowhere (null): they stay in the place of the first chain.
 struct Totals {
   float* at;
   int64_t stride;

@@ -37,10 +37,15 @@ inline int64_t block_tiles(int64_t tiles, int64_t quads) {
   return parts_of(tiles, parts_of(tiles, rows / kMostTileRows + 1));
 }
 
+/// Rows of A that have places in a block.
+inline int64_t block_rows(int64_t tiles, int64_t quads) {
+  return block_tiles(tiles, quads) * kMostTileRows;
+}
+
 template <class Format>
 int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
-  const int64_t bytes = Panel::scratch_bytes(
-      block_tiles(parts_of(m, kMostTileRows), quads) * kMostTileRows, panel_quads<Format>(quads));
+  const int64_t bytes = Panel::scratch_bytes(block_rows(parts_of(m, kMostTileRows), quads),
+                                             panel_quads<Format>(quads));
 #if defined(CORRAL_TILES)
   return simd::CORRAL_ISA::max(bytes, static_cast<int64_t>(sizeof(StripScratch<Format>)));
 #else
@@ -61,7 +66,8 @@ class PanelProduct {
   using T = TraitsOf<Format>;
 
   PanelProduct(const BlockPiece& p, std::byte* scratch)
-      : p_(p), panel_(scratch, panel_quads<Format>(p.quads())) {}
+      : p_(p),
+        panel_(scratch, block_rows(p.a.order.tiles(), p.quads()), panel_quads<Format>(p.quads())) {}
 
   void run() const {
     const int64_t tiles = p_.a.order.tiles();

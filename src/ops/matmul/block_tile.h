@@ -27,7 +27,7 @@ constexpr decltype(BlockPanels::arrange) arrange_rows = nullptr;
 
 /// Where tiles leave the total of a row and column.
 inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
-  return panel.row_chains(row, 0)[col];
+  return panel.chain_rows(0, row)[col];
 }
 
 /// What tiles need of the processor for the length of a product: nothing.
@@ -39,42 +39,38 @@ struct TileUnit {
 /// kRows rows of A, from `row` on, times the columns of the panel.
 template <class T, size_t kRows>
 class PanelTile {
+  static constexpr auto kOwnRows = static_cast<int64_t>(kRows);
+
  public:
   PanelTile(const Panel& panel, const BlockRows& a, int64_t row)
       : panel_(panel), a_(a), numbers_(row * a.order.quads * kQuadGroups) {}
 
-  /// Goes on with chains, which are kept from `kept` on between panels. One that ends is added to
-  /// the totals, or begins them if it is the first. Each group is a turn of `ahead`.
-  void add(const Run& run, float* kept, const Totals& totals, Ahead& ahead) {
+  /// Goes on with chains of the block's rows from `block_row` on, which the panel keeps between
+  /// panels. The first one that ends begins the totals, in its place; the others are added. Each
+  /// group is a turn of `ahead`.
+  void add(const Run& run, int64_t block_row, const Totals& totals, Ahead& ahead) {
+    const bool totals_end = run.ends && run.end_chain == kQuadGroups && totals.at != nullptr;
     // By the time of the stores their lines are there: stores that miss wait for one another.
-    if (run.ends && run.chain == 0) {
-      for (size_t i = 0; i < kRows; ++i) {
-        for (size_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(total(totals, i, v), 1, 3);
-      }
+    if (totals_end) {
+      each_sum([&](size_t i, size_t v) { __builtin_prefetch(place(totals, i, v), 1, 3); });
     }
+    const auto kept = [&](int64_t chain) {
+      return Totals{panel_.chain_rows(chain, block_row), kPanelColumns};
+    };
     for (int64_t chain = run.chain; chain < run.end_chain; ++chain) {
-      const auto at = [&](size_t i, size_t v) {
-        return kept + static_cast<int64_t>(i) * Panel::kRowChains + chain * kPanelColumns +
-               v * kVectorColumns;
-      };
       Floats sums[kRows][kTileVectors];
       each_sum([&](size_t i, size_t v) {
-        sums[i][v] = run.starts ? broadcast(0.0f) : load64<Floats>(at(i, v));
+        sums[i][v] = run.starts ? broadcast(0.0f) : load64<Floats>(place(kept(chain), i, v));
       });
-      const int64_t quads = run.quads(chain);
-      for (int64_t quad = 0; quad < quads; ++quad) {
-        ahead.take_turn();
-        add_group(sums, panel_.group(chain, quad), a_.order.quads * chain + run.first + quad);
+      add_chain(sums, run, chain, ahead);
+      if (run.ends && chain > 0) {
+        each_sum([&](size_t i, size_t v) {
+          sums[i][v] = sum(load64<Floats>(place(kept(0), i, v)), sums[i][v]);
+        });
       }
-      if (!run.ends) {
-        each_sum([&](size_t i, size_t v) { store64(at(i, v), sums[i][v]); });
-        continue;
-      }
-      each_sum([&](size_t i, size_t v) {
-        float* to = total(totals, i, v);
-        if (chain > 0) sums[i][v] = sum(load64<Floats>(to), sums[i][v]);
-        store64(to, sums[i][v]);
-      });
+      const bool is_last = totals_end && chain + 1 == kQuadGroups;
+      const Totals to = is_last ? totals : kept(run.ends ? 0 : chain);
+      each_sum([&](size_t i, size_t v) { store64(place(to, i, v), sums[i][v]); });
     }
   }
 
@@ -87,30 +83,76 @@ class PanelTile {
       for (size_t v = 0; v < kTileVectors; ++v) f(i, v);
     }
   }
-  static float* total(const Totals& totals, size_t i, size_t v) {
-    return totals.at + static_cast<int64_t>(i) * totals.stride + v * kVectorColumns;
+  static float* place(const Totals& rows, size_t i, size_t v) {
+    return rows.at + static_cast<int64_t>(i) * rows.stride + v * kVectorColumns;
   }
-  // The first of the numbers that the rows have, of which a group has `halves`, for a half of the
-  // group `at` in the order of the tile.
-  int64_t number(int64_t at, int64_t halves, int64_t half) const {
-    return numbers_ * halves + (at * halves + half) * static_cast<int64_t>(kRows);
+  /// Where the numbers of a group are: columns of the panel and rows of A.
+  struct Group {
+    const std::byte* words;  // 16 bytes of all columns, then the others
+    const float* scale;
+    const float* minimum;
+    const int8_t* bytes;  // 16 of all rows, then the others
+    const float* row_scale;
+    const int32_t* start;
+    const float* row_sum;
+
+    /// The next one of the chain.
+    void step() {
+      words += kGroup * kPanelColumns;
+      scale += T::kHalves * kPanelColumns;
+      minimum += T::kHalves * kPanelColumns;
+      bytes += kGroup * kOwnRows;
+      row_scale += kOwnRows;
+      start += T::kHalves * kOwnRows;
+      row_sum += T::kHalves * kOwnRows;
+    }
+  };
+  Group first_group(const Run& run, int64_t chain) const {
+    const int64_t b = panel_.group(chain, 0);
+    const int64_t b_numbers = b * T::kHalves * kPanelColumns;
+    const int64_t a = numbers_ + (a_.order.quads * chain + run.first) * kOwnRows;
+    return {.words = panel_.group_bytes(b),
+            .scale = panel_.scale + b_numbers,
+            .minimum = panel_.minimum + b_numbers,
+            .bytes = a_.bytes + a * kGroup,
+            .row_scale = a_.scales + a,
+            .start = a_.start + a * T::kHalves,
+            .row_sum = a_.sums + a * T::kHalves};
   }
 
-  void add_group(Floats (&sums)[kRows][kTileVectors], int64_t b, int64_t a) {
+  void add_chain(Floats (&sums)[kRows][kTileVectors], const Run& run, int64_t chain, Ahead& ahead) {
+    Group group = first_group(run, chain);
+    for (int64_t left = run.quads(chain); left > 0;) {
+      Ahead::Stretch lines = ahead.stretch(left);
+      left -= lines.turns;
+      for (int64_t turn = 0; turn < lines.turns; ++turn) {
+        lines.take_turn();
+        add_group(sums, group);
+        group.step();
+      }
+    }
+  }
+
+  static void add_group(Floats (&sums)[kRows][kTileVectors], const Group& group) {
     Ints dots[kRows][kTileVectors];
 #pragma GCC unroll 2
     for (int64_t half = 0; half < 2; ++half) {
-      if (half == 0 || T::kHalves == 2) start(dots, a, half);
-      add_half(dots, b, a, half);
-      if (half == 1 || T::kHalves == 2) scale(sums, dots, b, a, half);
+      if (half == 0 || T::kHalves == 2) start(dots, group.start + half * kOwnRows);
+      add_half(dots, group.words + half * 16 * kPanelColumns, group.bytes + half * 16 * kOwnRows);
+      if (half == 1 || T::kHalves == 2) {
+        const int64_t of = T::kHalves == 2 ? half : 0;
+        scale(sums, dots, group.row_scale, group.scale + of * kPanelColumns);
+      }
     }
     if constexpr (T::kMinimum) {
-      for (int64_t half = 0; half < T::kHalves; ++half) add_minimum(sums, b, a, half);
+#pragma GCC unroll 2
+      for (int64_t half = 0; half < T::kHalves; ++half) {
+        add_minimum(sums, group.row_sum + half * kOwnRows, group.minimum + half * kPanelColumns);
+      }
     }
   }
 
-  void start(Ints (&dots)[kRows][kTileVectors], int64_t a, int64_t half) {
-    const int32_t* from = a_.start + number(a, T::kHalves, half);
+  static void start(Ints (&dots)[kRows][kTileVectors], const int32_t* from) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < kRows; ++i) {
       const Ints all = broadcast(from[i]);
@@ -119,15 +161,14 @@ class PanelTile {
     }
   }
 
-  void add_half(Ints (&dots)[kRows][kTileVectors], int64_t b, int64_t a, int64_t half) {
-    const std::byte* words_at = panel_.group_bytes(b) + half * 4 * kPanelColumns * 4;
-    const int8_t* rows = a_.bytes + number(a, 2, half) * 16;
+  static void add_half(Ints (&dots)[kRows][kTileVectors], const std::byte* columns,
+                       const int8_t* rows) {
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {
+    for (size_t k = 0; k < 4; ++k) {
       Bytes words[kTileVectors];
 #pragma GCC unroll 2
       for (size_t v = 0; v < kTileVectors; ++v) {
-        words[v] = load64<Bytes>(words_at + (static_cast<size_t>(k) * kTileVectors + v) * 64);
+        words[v] = load64<Bytes>(columns + (k * kTileVectors + v) * 64);
       }
 #pragma GCC unroll 8
       for (size_t i = 0; i < kRows; ++i) {
@@ -140,11 +181,8 @@ class PanelTile {
     }
   }
 
-  void scale(Floats (&sums)[kRows][kTileVectors], const Ints (&dots)[kRows][kTileVectors],
-             int64_t b, int64_t a, int64_t half) {
-    const int64_t of = T::kHalves == 2 ? half : 0;
-    const float* columns = panel_.scale + (b * T::kHalves + of) * kPanelColumns;
-    const float* rows = a_.scales + number(a, 1, 0);
+  static void scale(Floats (&sums)[kRows][kTileVectors], const Ints (&dots)[kRows][kTileVectors],
+                    const float* rows, const float* columns) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < kRows; ++i) {
       const Floats row = broadcast(rows[i]);
@@ -156,9 +194,8 @@ class PanelTile {
     }
   }
 
-  void add_minimum(Floats (&sums)[kRows][kTileVectors], int64_t b, int64_t a, int64_t half) {
-    const float* columns = panel_.minimum + (b * T::kHalves + half) * kPanelColumns;
-    const float* rows = a_.sums + number(a, T::kHalves, half);
+  static void add_minimum(Floats (&sums)[kRows][kTileVectors], const float* rows,
+                          const float* columns) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < kRows; ++i) {
       const Floats row = broadcast(rows[i]);
@@ -183,18 +220,48 @@ inline void with_tile_rows(int64_t rows, const Tile& tile) {
   tile.template operator()<kRows>();
 }
 
+/// RowOrder::first_row() of one tile after the other, without its divisions.
+class EvenTiles {
+ public:
+  EvenTiles(const RowOrder& order, int64_t tile)
+      : tiles_(order.tiles()),
+        whole_(order.rows / tiles_),
+        rest_(order.rows % tiles_),
+        row_(order.first_row(tile)),
+        error_(tile * rest_ % tiles_) {}
+
+  int64_t row() const { return row_; }
+  void step() {
+    row_ += whole_;
+    error_ += rest_;
+    if (error_ >= tiles_) {
+      error_ -= tiles_;
+      ++row_;
+    }
+  }
+
+ private:
+  int64_t tiles_;
+  int64_t whole_;
+  int64_t rest_;
+  int64_t row_;
+  int64_t error_;
+};
+
 /// Adds a run of the tiles' chains.
 template <class T>
 void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const Run& run,
                const Totals& totals, Ahead& ahead) {
-  const RowOrder& order = a.order;
+  EvenTiles walk(a.order, tiles.first);
+  const int64_t first = walk.row();
   for (int64_t tile = tiles.first; tile < tiles.end; ++tile) {
-    const int64_t row = order.first_row(tile);
-    const int64_t at = row - order.first_row(tiles.first);
-    const Totals own = totals.at == nullptr ? Totals{panel.row_chains(at, 0), Panel::kRowChains}
-                                            : Totals{totals.at + at * totals.stride, totals.stride};
-    with_tile_rows<kTileRows>(order.first_row(tile + 1) - row, [&]<size_t kRows>() {
-      PanelTile<T, kRows>(panel, a, row).add(run, panel.row_chains(at, 0), own, ahead);
+    const int64_t row = walk.row();
+    walk.step();
+    const int64_t at = row - first;
+    Totals own = totals;
+    if (own.at != nullptr) own.at += at * totals.stride;
+    with_tile_rows<kTileRows>(walk.row() - row, [&]<size_t kRows>() {
+      PanelTile<T, kRows>(panel, a, row).add(run, at, own, ahead);
     });
   }
 }

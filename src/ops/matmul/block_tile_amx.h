@@ -43,7 +43,7 @@ constexpr int64_t kSlotNumbers = kTileColumns * kLanes;
 /// Where tiles leave the total of a row and column.
 inline const float& kept_total(const Panel& panel, int64_t row, int64_t col) {
   const int64_t lane = row % kLanes;
-  return panel.row_chains(row - lane, 0)[col * kLanes + lane];
+  return panel.chain_rows(0, row - lane)[col * kLanes + lane];
 }
 
 /// The processor's tiles for the length of a product, of which each takes kBytes of K.
@@ -222,8 +222,7 @@ class TileFlow {
     const int64_t row = a_.order.first_row(at.tile);
     const int64_t block_row = row - a_.order.first_row(tiles_.first);
     const auto chain_of = [&](int64_t chain) {
-      return panel_.row_chains(block_row, 0) +
-             (chain * kPanelColumns + at.v * kTileColumns) * kLanes;
+      return panel_.chain_rows(chain, block_row) + at.v * kTileColumns * kLanes;
     };
     F32 sums[kTileColumns];
     each_column([&](int64_t i) __attribute__((always_inline)) {
