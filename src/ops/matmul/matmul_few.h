@@ -97,15 +97,27 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
       for (size_t i = 0; i < kBlocks; ++i) f(first + static_cast<int64_t>(i) * apart, sum[i]);
     };
     each_block([&](int64_t col, auto& sums) { load_sums<M>(p, col, sums); });
+    // `words` of kLanes rows as a block; of rows and units that all exist `inside` gives the same.
     const auto load = [&](int64_t col, int64_t u, int64_t step, const auto& words,
-                          U32(&block)[kLanes]) {
-      for (int i = 0; i < kLanes; ++i) {
-        if (in_order) {
-          b.prefetch(col + kLanes, u * kLanes + i * step);  // wherever that is
-        } else {
-          b.prefetch(col + i + ahead_rows, u + ahead_units);
+                          const auto& inside, U32(&block)[kLanes]) {
+      // As they lie, one with each that is read; else all before, which is faster there.
+      const auto ahead = in_order ? b.units_ahead(col + kLanes, u * kLanes, 0, step)  // wherever
+                                  : b.units_ahead(col + ahead_rows, u + ahead_units, 1, 0);
+      if (!in_order) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) ahead.prefetch(i);
+      }
+      if (b.inside_along_k(col, kLanes, u, step)) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) {
+          if (in_order) ahead.prefetch(i);
+          block[i] = inside(col + i);
         }
-        block[i] = words(col + i);
+      } else {
+        for (int i = 0; i < kLanes; ++i) {
+          if (in_order) ahead.prefetch(i);
+          block[i] = words(col + i);
+        }
       }
       transpose(block);
     };
@@ -115,7 +127,8 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
         each_block([&](int64_t col, auto& sums) {
           U32 block[kLanes];
           load(
-              col, u, 2 * kLanes, [&](int64_t row) { return b.pairs_along_k(row, u); }, block);
+              col, u, 2 * kLanes, [&](int64_t row) { return b.pairs_along_k(row, u); },
+              [&](int64_t row) { return b.pairs_along_k_inside(row, u); }, block);
           add_bf16_pairs<Math, M>(block, a + u, stride, sums);
         });
       }
@@ -124,7 +137,8 @@ void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_
       each_block([&](int64_t col, auto& sums) {
         U32 block[kLanes];
         load(
-            col, u, kLanes, [&](int64_t row) { return b.along_k(row, u); }, block);
+            col, u, kLanes, [&](int64_t row) { return b.along_k(row, u); },
+            [&](int64_t row) { return b.along_k_inside(row, u); }, block);
         if (u + kLanes <= units) return add_units<Math, M>(block, a + u, stride, sums);
         for (int64_t i = 0; i < units - u; ++i) {
           for (int m = 0; m < M; ++m) {

@@ -262,11 +262,16 @@ class UnitReader {
   bool rows_in_order() const { return k_contiguous() && row_stride_ == k_total_; }
 
   /// Asks for the memory of a unit, which need not exist, into the level-2 cache.
-  void prefetch(int64_t row, int64_t unit) const {
-    const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
-    __builtin_prefetch(
-        reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored)), 0,
-        2);
+  void prefetch(int64_t row, int64_t unit) const { __builtin_prefetch(address(row, unit), 0, 2); }
+  /// Units, each so many rows and units behind the one before, to ask for into the level-1 cache.
+  struct UnitsAhead {
+    const char* at;
+    int64_t step_bytes;
+    void prefetch(int64_t i) const { __builtin_prefetch(at + i * step_bytes, 0, 3); }
+  };
+  UnitsAhead units_ahead(int64_t row, int64_t unit, int64_t rows, int64_t units) const {
+    const char* at = address(row, unit);
+    return {at, address(row + rows, unit + units) - at};
   }
 
   /// Where units [unit, unit + units) of rows [row, row + rows) lie; empty when they lie scattered.
@@ -309,6 +314,10 @@ class UnitReader {
   static constexpr bool kBf16Pairs = E::kBf16 && Math::kPerUnit == 1;
   U32 pairs_along_k(int64_t row, int64_t unit) const {
     if (row >= rows_) return U32{};
+    return pairs_along_k_inside(row, unit);
+  }
+  /// The same of a row that exists.
+  U32 pairs_along_k_inside(int64_t row, int64_t unit) const {
     return simd::CORRAL_ISA::load<U32>(data_ + row * row_stride_ + unit);
   }
 
@@ -346,6 +355,11 @@ class UnitReader {
   }
 
  private:
+  const char* address(int64_t row, int64_t unit) const {
+    const int64_t element = row * row_stride_ + unit * Math::kPerUnit * k_stride_;
+    return reinterpret_cast<const char*>(data_) + element * static_cast<int64_t>(sizeof(Stored));
+  }
+
   const Stored* data_;
   int64_t row_stride_;
   int64_t k_stride_;
