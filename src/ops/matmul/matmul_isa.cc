@@ -84,10 +84,14 @@ void tile(const uint32_t* a, const uint32_t* b, int64_t units, Start start, floa
     }
   };
   int64_t u = 0;
-  for (; u + kUnitsOfTurn <= units; u += kUnitsOfTurn) {
-    ahead.take_turn();
+  for (int64_t left = units / kUnitsOfTurn; left > 0;) {
+    Ahead::Stretch lines = ahead.stretch(left);
+    left -= lines.turns;
+    for (int64_t turn = 0; turn < lines.turns; ++turn, u += kUnitsOfTurn) {
+      lines.take_turn();
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kUnitsOfTurn; ++i) add(u + i);
+      for (int64_t i = 0; i < kUnitsOfTurn; ++i) add(u + i);
+    }
   }
   for (; u < units; ++u) add(u);
 #pragma GCC unroll 16

@@ -424,7 +424,12 @@ void pack_panel(const Reader& from, int64_t row0, int64_t vectors, int64_t first
     }
     for (int64_t u = 0; u < units; u += kLanes) {
       U32 block[kLanes];
-      for (int i = 0; i < kLanes; ++i) block[i] = from.along_k(row + i, first + u);
+      if (from.inside_along_k(row, kLanes, first + u, kLanes)) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) block[i] = from.along_k_inside(row + i, first + u);
+      } else {
+        for (int i = 0; i < kLanes; ++i) block[i] = from.along_k(row + i, first + u);
+      }
       transpose(block);
       for (int i = 0; i < kLanes; ++i) simd::CORRAL_ISA::store(column + (u + i) * width, block[i]);
     }
