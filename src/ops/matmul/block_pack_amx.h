@@ -11,9 +11,6 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// What is written of a panel lies together if a step of all columns comes after the other.
-constexpr bool kAllColumnsAStep = true;
-
 /// The bytes of a quad of a row of B, part `part` of the step at `at`, as column `col` of the
 /// panel.
 template <class Format>
@@ -47,7 +44,7 @@ template <class Format>
 inline void pack_sixteen(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
                          int64_t first, int64_t step) {
   const std::byte* const at = p.b + (col + c) * p.b_row_bytes + step * Format::kStepBytes;
-  const SixteenSteps<Format> rows(at, p.b_row_bytes);
+  const SixteenSteps<Format> rows{{at, p.b_row_bytes}};
   for (int part = 0; part < Format::kStepQuads; ++part) {
     const int64_t quad = step * Format::kStepQuads + part - first;
     for (int64_t j = 0; j < 16; ++j) {

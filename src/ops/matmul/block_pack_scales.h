@@ -38,13 +38,7 @@ inline void pack_group_scales(const Panel& panel, int64_t group, int64_t col, Ro
 /// A step of sixteen rows of B.
 template <class Format>
 struct SixteenSteps {
-  const std::byte* at[16];        // the rows j, j + 4, j + 8 and j + 12 side by side
-  const std::byte* in_order[16];  // the same as they come
-
-  SixteenSteps(const std::byte* first, int64_t row_bytes) {
-    for (int64_t j = 0; j < 16; ++j) at[j / 4 + j % 4 * 4] = first + j * row_bytes;
-    for (int64_t j = 0; j < 16; ++j) in_order[j] = first + j * row_bytes;
-  }
+  SixteenRowsAt at;
 
   /// The scales of part `part` of the step, as quad `quad` of the panel's columns from `col` on.
   void pack_scales(const Panel& panel, int64_t quad, int64_t col, int part) const {
@@ -66,9 +60,12 @@ struct SixteenSteps {
  private:
   ScalesOf<Format::kHalves, GroupFloats> scales(int part) const {
     if constexpr (Format::kStepQuads == 2) {
-      return Format::scales(SixteenRows{at}, part);
+      return Format::scales(SixteenRows<SixteenRowsAt>{at}, part);
     } else {
-      const auto four = [&](int i) { return Format::scales(in_order + 4 * i, part); };
+      const auto four = [&](int i) {
+        const std::byte* const rows[4] = {at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]};
+        return Format::scales(rows, part);
+      };
       const Scales<1> rows[4] = {four(0), four(1), four(2), four(3)};
       ScalesOf<1, GroupFloats> all;
       all.scale[0] =

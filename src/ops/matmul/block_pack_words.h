@@ -10,14 +10,6 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-// Whether all columns are unpacked step by step, or sixteen after the others: these as whole
-// vectors, which need not be read far ahead.
-#if defined(__AVX512F__)
-constexpr bool kAllColumnsAStep = false;
-#else
-constexpr bool kAllColumnsAStep = true;
-#endif
-
 /// Half `half` of a quad of four rows: their bytes 4k to 4k + 3 of a group come to lie side by
 /// side.
 inline void pack_half(const Panel& panel, int64_t quad, int64_t half, int64_t col, const Bytes& a,
@@ -73,7 +65,7 @@ template <class Format>
 class SixteenColumns {
  public:
   SixteenColumns(const Panel& panel, int64_t col, const std::byte* step, int64_t row_bytes)
-      : panel_(panel), col_(col), rows_(step, row_bytes) {}
+      : panel_(panel), col_(col), rows_{{step, row_bytes}} {}
 
   /// Part `part` of the step, as quad `quad` of the panel.
   void pack(int64_t quad, int part) const {

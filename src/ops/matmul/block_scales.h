@@ -3,7 +3,7 @@
 // How the scales of blocks of 256 values are read: a format says once how they follow from words of
 // its block, which are those of four rows or of sixteen. For *_isa.cc files.
 
-#include "ops/matmul/block_quad.h"
+#include "ops/matmul/block_words.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -170,27 +170,28 @@ inline void transpose_sixteen(const Bytes (&rows)[16], Bytes (&columns)[16]) {
   }
 }
 
-/// A block in each of sixteen rows; `rows` has the rows j, j + 4, j + 8 and j + 12 side by side.
+/// A block in each of sixteen rows.
+template <class Rows>
 struct SixteenRows {
   using Words = U32x16;
-  RowsAt rows;
+  const Rows& rows;
 
   Words word(int at) const {
     Words words;
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) words[j] = load_word<uint32_t>(rows[j / 4 + j % 4 * 4] + at);
+    for (int j = 0; j < 16; ++j) words[j] = load_word<uint32_t>(rows[j] + at);
     return words;
   }
   FourWords<Words> four_words(int at) const {
     Bytes words[4];
-    RowWords{rows}.four(at, words);
+    RowWords<Rows>{rows}.four(at, words);
     const auto whole = [&](int k) { return reinterpret_cast<Words>(words[k].part[0]); };
     return {{whole(0), whole(1), whole(2), whole(3)}};
   }
 };
 
-template <int kA, int kB, int kC, int kD>
-inline GroupFloats scales_of_fields(const SixteenRows&, const GroupFloats& scales) {
+template <int kA, int kB, int kC, int kD, class Rows>
+inline GroupFloats scales_of_fields(const SixteenRows<Rows>&, const GroupFloats& scales) {
   return scales;
 }
 /// f(g) as a vector of integers, for each of four groups.

@@ -90,8 +90,7 @@ struct Strip {
       }
     } else {
       for (int64_t col = 0; col < kColumns; col += 16) {
-        // In this order element 4i + k is of column 4k + i, as store_columns takes it.
-        const auto all = Format::scales(SixteenRows{rows + col}, part);
+        const auto all = Format::scales(SixteenRows<ByTurns>{ByTurns{rows + col}}, part);
         for (size_t half = 0; half < kHalves; ++half) {
           store_columns(all.scale[half], scale[quad][half] + col);
           if constexpr (Format::kMinimum) {
@@ -103,6 +102,11 @@ struct Strip {
   }
 
  private:
+  /// Columns in the order in which store_columns takes them: element 4i + k is of column 4k + i.
+  struct ByTurns {
+    RowsAt rows;
+    const std::byte* operator[](int i) const { return rows[i / 4 + i % 4 * 4]; }
+  };
   static void store_columns(const GroupFloats& all, float (*to)[kQuadGroups]) {
     const auto bytes = [&](int g) -> Bytes {
       return {{reinterpret_cast<U8>(all.group[g].part[0])}};
