@@ -79,6 +79,9 @@ function(corral_isa_objects target sources)
     corral_configure(${target}_${isa})
     target_compile_definitions(${target}_${isa} PRIVATE CORRAL_ISA=${isa}
                                $<$<STREQUAL:${isa},amx>:CORRAL_TILES>)
+    if(isa STREQUAL amx AND CORRAL_EMULATE_TILES)
+      target_compile_definitions(${target}_${isa} PRIVATE CORRAL_EMULATED_TILES)
+    endif()
     # Vector code without optimisation is unusably slow, also in debug builds; with sanitizers g++
     # takes minutes for unrolled kernels beyond -O1, and also to follow their variables for a
     # debugger. The ABI warning is about vector arguments, which never cross these files.

@@ -23,6 +23,7 @@ constexpr Isa kAll[] = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAmx, Isa
 /// Whether the processor has tiles with products of bytes and bf16 and Linux lets this process use
 /// them, which it has to be asked for (Documentation/arch/x86/xstate.rst).
 bool has_tiles() {
+  if (emulates_tiles()) return true;
   constexpr unsigned kNeeded = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, -TILE, -INT8
   unsigned a = 0;
   unsigned b = 0;
@@ -56,6 +57,14 @@ bool runs([[maybe_unused]] Isa isa) {
 }
 
 }  // namespace
+
+bool emulates_tiles() {
+#if defined(CORRAL_EMULATED_TILES)
+  return true;
+#else
+  return false;
+#endif
+}
 
 std::vector<Isa> machine_isas() {
   std::vector<Isa> isas;

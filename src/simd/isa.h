@@ -18,6 +18,8 @@ enum class Isa {
 /// The sets that this processor and operating system run, poorest first; never empty. Asks the
 /// system for tiles, which it gives to a process once and for all.
 std::vector<Isa> machine_isas();
+/// Whether this build has tiles in memory instead of the processor's (simd/emulated_tiles.h).
+bool emulates_tiles();
 /// Their names: "portable, avx2".
 std::string machine_isa_names();
 /// The best of them.

@@ -29,6 +29,14 @@ struct TileShapes {
 };
 static_assert(sizeof(TileShapes) == 64);
 
+}  // namespace corral::simd::CORRAL_ISA
+
+#if defined(CORRAL_EMULATED_TILES)
+#include "simd/emulated_tiles.h"
+#else
+
+namespace corral::simd::CORRAL_ISA {
+
 /// Gives the tiles their shapes; all are zeros then.
 inline void load_shapes(const TileShapes& shapes) { asm volatile("ldtilecfg %0" ::"m"(shapes)); }
 /// Lets go of the tiles, so that the system need not save them with the thread.
@@ -67,3 +75,5 @@ template <int kC, int kA, int kB>
 }
 
 }  // namespace corral::simd::CORRAL_ISA
+
+#endif
