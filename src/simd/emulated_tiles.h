@@ -7,7 +7,10 @@
 
 #include <immintrin.h>
 
-#include "simd/tiles.h"
+#include <cstdint>
+#include <cstring>
+
+#include "simd/tile_shapes.h"
 
 namespace corral::simd::CORRAL_ISA {
 

@@ -83,9 +83,9 @@ struct BlockWord {
 
   template <int kAt>
   Codes nibbles_at() const {
-    return nibbles(rows.template word<kWord>(block + kAt));
+    return nibbles(rows.word<kWord>(block + kAt));
   }
-  Codes pair(int at) const { return rows.template two_words<kWord>(block + at); }
+  Codes pair(int at) const { return rows.two_words<kWord>(block + at); }
   Codes fifth_bits(int at) const { return {sixteen_bits(at), sixteen_bits(at + 2)}; }
 
  private:
@@ -115,13 +115,13 @@ struct GroupWord {
 
   template <int kA, int kB, int kC, int kD>
   Codes nibbles_at(int at) const {
-    return nibbles(rows.template word<kWord>(at + 16 * kOf<kA, kB, kC, kD>));
+    return nibbles(rows.word<kWord>(at + 16 * kOf<kA, kB, kC, kD>));
   }
   template <int kA, int kB, int kC, int kD>
   Codes pairs(int at) const {
-    return rows.template two_words<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
+    return rows.two_words<kWord>(at + 16 * kOf<kA, kB, kC, kD>);
   }
-  Codes same_pair(int at) const { return rows.template two_words<kWord>(at); }
+  Codes same_pair(int at) const { return rows.two_words<kWord>(at); }
   template <uint8_t kMask, int kA, int kB, int kC, int kD>
   static Codes shifted(const Codes& x) {
     constexpr int kBits = kOf<kA, kB, kC, kD>;
