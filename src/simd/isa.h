@@ -18,12 +18,12 @@ enum class Isa {
 /// The sets that this processor and operating system run, poorest first; never empty. Asks the
 /// system for tiles, which it gives to a process once and for all.
 std::vector<Isa> machine_isas();
-/// Whether this build has tiles in memory instead of the processor's (simd/emulated_tiles.h).
-bool emulates_tiles();
 /// Their names: "portable, avx2".
 std::string machine_isa_names();
 /// The best of them.
 Isa detect_isa();
+/// Whether this build has tiles in memory instead of the processor's (simd/emulated_tiles.h).
+bool emulates_tiles();
 
 /// "portable" (on 64-bit ARM "neon"), "avx2", "avx512", "amx", "dotprod". parse_isa takes what this
 /// machine runs, and "portable" everywhere; it throws UsageError for anything else.

@@ -11,7 +11,7 @@ namespace corral {
 namespace {
 
 constexpr double kSampleSeconds = 0.015;
-constexpr size_t kSamples = 5;
+constexpr int kSamples = 4;
 constexpr int64_t kRounds = 20000;
 
 PeakKernels kernels_of(const Device& device) {
@@ -33,8 +33,8 @@ double measure_peak(Device& device, Arithmetic arithmetic) {
   const PeakKernel kernel = arithmetic == Arithmetic::kBF16   ? kernels.bf16
                             : arithmetic == Arithmetic::kInt8 ? kernels.int8
                                                               : kernels.f32;
-  std::vector<double> samples;
-  for (size_t sample = 0; sample < kSamples; ++sample) {
+  double best = 0;
+  for (int sample = 0; sample < kSamples; ++sample) {
     std::vector<double> operations(static_cast<size_t>(device.threads().size()));
     const auto start = Clock::now();
     const auto seconds = [&] { return seconds_since(start); };
@@ -46,10 +46,9 @@ double measure_peak(Device& device, Arithmetic arithmetic) {
     });
     double total = 0;
     for (const double done : operations) total += done;
-    samples.push_back(total / seconds());
+    best = std::max(best, total / seconds());
   }
-  std::nth_element(samples.begin(), samples.begin() + kSamples / 2, samples.end());
-  return samples[kSamples / 2];
+  return best;
 }
 
 }  // namespace corral

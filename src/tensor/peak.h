@@ -12,10 +12,9 @@ enum class Arithmetic : uint8_t {
 };
 
 /// Operations a second that all threads of the device reach together with nothing but multiply-adds
-/// on registers: the ceiling of which speeds are a share. The median of five samples, not the best:
-/// what else the machine does interrupts what is measured against it just as often. Takes about 75
-/// ms. Where the instruction set has no bf16 products, their peak is that of f32; the portable set
-/// and NEON have none for bytes either.
+/// on registers: the ceiling of which speeds are a share. Takes about 60 ms. Where the instruction
+/// set has no bf16 products, their peak is that of f32; the portable set and NEON have none for
+/// bytes either.
 double measure_peak(Device& device, Arithmetic arithmetic);
 
 }  // namespace corral
