@@ -79,6 +79,26 @@ TEST_P(BlockProduct, IsThatOfRoundedRowsAndTheDequantizedMatrix) {
   }
 }
 
+// Products of bytes are added in 16 bits as long as the largest have room there.
+TEST_P(BlockProduct, IsExactForTheLargestBytes) {
+  const int64_t K = 512;
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 1);
+    for (const int byte : {0x00, 0x7F, 0x80, 0xFF}) {
+      const Tensor w = test::blocks_of({35, K}, GetParam(), 2, device,
+                                       [&](int64_t) { return static_cast<uint8_t>(byte); });
+      for (const int64_t m : {1, 3, 4, 8, 13}) {
+        Tensor x({m, K}, DType::kF32, device);
+        for (int64_t i = 0; i < x.numel(); ++i) {
+          x.mutable_data<float>()[i] = i / K % 2 == 0 ? 1.0f : -1.0f;
+        }
+        expect_product(x, w, linear(x, LinearWeight::out_in(w), Precision::kF32),
+                       str(simd::isa_name(isa), " ", m, " rows, bytes of ", byte));
+      }
+    }
+  }
+}
+
 // The kernels take four groups of 32 at a time; rows of blocks of 32 may end inside such a quad.
 TEST_P(BlockProduct, TakesAnyNumberOfBlocks) {
   const int64_t block = block_elements(GetParam());

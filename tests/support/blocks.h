@@ -5,16 +5,15 @@
 
 namespace corral::test {
 
-/// Random blocks of any type, a pure function of shape and seed: every code occurs, 16-bit scales
-/// are between 0.01 and 0.02, so values are of ordinary size.
-inline Tensor random_blocks(const Shape& shape, DType dtype, uint64_t seed,
-                            const DevicePtr& device = test_device()) {
+/// Blocks of any type whose bytes are byte(i), but for their 16-bit scales, a pure function of seed
+/// between 0.01 and 0.02, so that values are of ordinary size.
+template <class F>
+Tensor blocks_of(const Shape& shape, DType dtype, uint64_t seed, const DevicePtr& device,
+                 const F& byte) {
   Tensor x(shape, dtype, device);
   auto* bytes = reinterpret_cast<uint8_t*>(x.mutable_data<std::byte>());
   const Philox random(seed);
-  for (int64_t i = 0; i < x.size_bytes(); ++i) {
-    bytes[i] = static_cast<uint8_t>(random.uniform(static_cast<uint64_t>(i)) * 256);
-  }
+  for (int64_t i = 0; i < x.size_bytes(); ++i) bytes[i] = byte(i);
   std::vector<int64_t> halves = {0};
   if (dtype == DType::kMXFP4) halves = {};
   if (dtype == DType::kQ4_1 || dtype == DType::kQ5_1) halves = {0, 2};
@@ -31,6 +30,15 @@ inline Tensor random_blocks(const Shape& shape, DType dtype, uint64_t seed,
     if (dtype == DType::kMXFP4) bytes[b] = static_cast<uint8_t>(118 + bytes[b] % 8);
   }
   return x;
+}
+
+/// Random blocks of any type, a pure function of shape and seed: every code occurs.
+inline Tensor random_blocks(const Shape& shape, DType dtype, uint64_t seed,
+                            const DevicePtr& device = test_device()) {
+  const Philox random(seed);
+  return blocks_of(shape, dtype, seed, device, [&](int64_t i) {
+    return static_cast<uint8_t>(random.uniform(static_cast<uint64_t>(i)) * 256);
+  });
 }
 
 /// Every block type.

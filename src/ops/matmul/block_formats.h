@@ -15,35 +15,35 @@ namespace {
 // as whole groups (WholeBlocks); or a word of one of each of sixteen rows (BlockWord). `part` is
 // unused.
 
-struct Q8_0 : FormatOf<34, 1, 0, true, false>, HalfScales<Q8_0> {
+struct Q8_0 : FormatOf<34, 1, 0, kSigned, false>, HalfScales<Q8_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return wide(blocks, pair_of_blocks<Q8_0, 2>(blocks));
   }
 };
 
-struct Q4_0 : FormatOf<18, 1, 8, false, false>, HalfScales<Q4_0> {
+struct Q4_0 : FormatOf<18, 1, 8, 15, false>, HalfScales<Q4_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return nibbles_of_blocks<Q4_0, 2>(blocks);
   }
 };
 
-struct Q4_1 : FormatOf<20, 1, 0, false, true>, HalfScales<Q4_1> {
+struct Q4_1 : FormatOf<20, 1, 0, 15, true>, HalfScales<Q4_1> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return nibbles_of_blocks<Q4_1, 4>(blocks);
   }
 };
 
-struct Q5_0 : FormatOf<22, 1, 16, false, false>, HalfScales<Q5_0> {
+struct Q5_0 : FormatOf<22, 1, 16, 31, false>, HalfScales<Q5_0> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return merged(nibbles_of_blocks<Q5_0, 6>(blocks), fifth_bits<2>(blocks));
   }
 };
 
-struct Q5_1 : FormatOf<24, 1, 0, false, true>, HalfScales<Q5_1> {
+struct Q5_1 : FormatOf<24, 1, 0, 31, true>, HalfScales<Q5_1> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return merged(nibbles_of_blocks<Q5_1, 8>(blocks), fifth_bits<4>(blocks));
@@ -55,14 +55,14 @@ struct Q5_1 : FormatOf<24, 1, 0, false, true>, HalfScales<Q5_1> {
 constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                    1,   13,  25,  38,  53,  69,  89,  113};
 
-struct IQ4_NL : FormatOf<18, 1, 0, true, false>, HalfScales<IQ4_NL> {
+struct IQ4_NL : FormatOf<18, 1, 0, kSigned, false>, HalfScales<IQ4_NL> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return wide(blocks, looked_up(kIq4Bytes, nibbles_of_blocks<IQ4_NL, 2>(blocks)));
   }
 };
 
-struct MXFP4 : FormatOf<17, 1, 12, false, false> {
+struct MXFP4 : FormatOf<17, 1, 12, 24, false> {
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return looked_up(kDoubled, nibbles_of_blocks<MXFP4, 1>(blocks));
@@ -121,7 +121,7 @@ inline auto six_bit_scales(const Rows& rows, int quad) {
                    product(floats_of_bytes(minima), halves_of_words<true>(w.word[0])));
 }
 
-struct Q4_K : FormatOf<144, 2, 0, false, true> {
+struct Q4_K : FormatOf<144, 2, 0, 15, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     return Block::template fields<0x0F, 0, 4, 0, 4>(
@@ -135,7 +135,7 @@ struct Q4_K : FormatOf<144, 2, 0, false, true> {
   }
 };
 
-struct Q5_K : FormatOf<176, 2, 0, false, true> {
+struct Q5_K : FormatOf<176, 2, 0, 31, true> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = group_pairs(block, 48 + 64 * quad);
@@ -149,7 +149,7 @@ struct Q5_K : FormatOf<176, 2, 0, false, true> {
   }
 };
 
-struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
+struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.template pairs<0, 2, 0, 2>(64 * quad);
@@ -165,7 +165,7 @@ struct Q6_K : FormatOf<210, 2, 32, false, false, 2> {
   }
 };
 
-struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
+struct Q3_K : FormatOf<110, 2, 4, 7, false, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.same_pair(32 + 32 * quad);  // group g has bits 2g and 2g + 1
@@ -186,7 +186,7 @@ struct Q3_K : FormatOf<110, 2, 4, false, false, 2> {
   }
 };
 
-struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
+struct Q2_K : FormatOf<84, 2, 0, 3, true, 2> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     // Group g has bits 2g and 2g + 1.
@@ -209,7 +209,7 @@ struct Q2_K : FormatOf<84, 2, 0, false, true, 2> {
   }
 };
 
-struct IQ4_XS : FormatOf<136, 2, 0, true, false> {
+struct IQ4_XS : FormatOf<136, 2, 0, kSigned, false> {
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     return wide(block, looked_up(kIq4Bytes, block.template nibbles_at<0, 1, 2, 3>(8 + 64 * quad)));

@@ -11,6 +11,7 @@ constexpr BlockKernel kernel_of() {
   return {.halves = static_cast<int64_t>(Format::kHalves),
           .quantize = quantize<Format>,
           .rows = rows<Format>,
+          .few_rows = kFewRows,
           .panels = panels_of<Format>()};
 }
 

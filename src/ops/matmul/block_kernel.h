@@ -145,6 +145,7 @@ struct BlockKernel {
   void (*quantize)(const float* x, int64_t groups, const BlockRows& a, int64_t row);
   /// Reads B once for a few rows of A, which lie row after row: for products that wait for memory.
   void (*rows)(const BlockPiece& piece);
+  int64_t few_rows;  // up to how many it is the faster one
   BlockPanels panels;
 };
 

@@ -116,6 +116,13 @@ inline void store_lanes(std::byte* to, int64_t stride, const V& v) {
   put(3, _mm512_maskz_extracti32x4_epi32(0xF, all, 3));
 #elif defined(__ARM_NEON)
   for (int64_t g = 0; g < 4; ++g) simd::CORRAL_ISA::store(to + g * stride, v.part[g]);
+#elif defined(__AVX2__)
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < 2; ++i) {
+    const auto both = reinterpret_cast<__m256i>(v.part[i]);
+    simd::CORRAL_ISA::store(to + 2 * i * stride, _mm256_castsi256_si128(both));
+    simd::CORRAL_ISA::store(to + (2 * i + 1) * stride, _mm256_extracti128_si256(both, 1));
+  }
 #else
   std::byte lanes[4][16];
   store64(lanes, v);
@@ -226,6 +233,12 @@ inline Floats spread(const float* x) {
   const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
   const __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(x));
   return {{reinterpret_cast<F32>(_mm512_maskz_permutexvar_ps(0xFFFF, order, all))}};
+#elif defined(__AVX2__)
+  const auto two = [&](int g) {
+    return reinterpret_cast<F32>(
+        _mm256_blend_ps(_mm256_broadcast_ss(x + g), _mm256_broadcast_ss(x + g + 1), 0xF0));
+  };
+  return {{two(0), two(2)}};
 #else
   return of_lanes<F4, Floats>(x[0] - F4{}, x[1] - F4{}, x[2] - F4{}, x[3] - F4{});
 #endif

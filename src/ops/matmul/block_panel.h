@@ -17,7 +17,10 @@ constexpr size_t kTileRows = 16;
 #elif defined(__AVX512F__)
 constexpr size_t kTileVectors = 2;
 constexpr size_t kTileRows = 6;
-#elif defined(__AVX2__) || defined(__ARM_NEON)
+#elif defined(__AVX2__)
+constexpr size_t kTileVectors = 1;
+constexpr size_t kTileRows = 6;
+#elif defined(__ARM_NEON)
 constexpr size_t kTileVectors = 1;
 constexpr size_t kTileRows = 2;
 #else

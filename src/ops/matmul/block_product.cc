@@ -15,8 +15,8 @@
 namespace corral::ops {
 namespace {
 
-// Rows of A for which B is read as it lies; more pay for unpacking it into panels.
-constexpr int64_t kFewRows = 8;
+// Rows of A up to which reading B takes longest.
+constexpr int64_t kRowsThatWait = 8;
 // Rows of B of a piece are panels. Where B is read as it lies they are so many bytes: with fewer a
 // thread waits for memory too often, which it does where a piece begins, and of more the streams
 // that it reads lie too far apart. Else of a large B still many pieces a thread, for an even load.
@@ -94,7 +94,7 @@ Choice kernel_of(const Device& device, const Product& p) {
     }
   }
 #endif
-  return {kernel, m > kFewRows};
+  return {kernel, m > kernel.few_rows};
 }
 
 /// A product, its kernel, and the number of its first piece among all.
@@ -113,7 +113,7 @@ struct Job {
   int64_t quads() const { return parts(groups(), kQuadGroups); }
   int64_t pieces() const { return parts(n(), piece_columns); }
   /// Whether reading B takes longest.
-  bool waits_for_memory() const { return m() <= kFewRows; }
+  bool waits_for_memory() const { return m() <= kRowsThatWait; }
   int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
 
   /// Whether both multiply the same rows of A.

@@ -41,15 +41,23 @@ struct BlockScales {
   F4 minimum;
 };
 
+/// The largest byte of formats whose bytes are signed and use all eight bits: wide ones.
+inline constexpr int kSigned = 128;
+
 /// The constants of a format. kStepBytes bytes hold kStepQuads quads, in whole blocks; kOffset is
-/// taken from every byte; wide bytes are signed and use all eight bits, others are below 64.
-template <int block_bytes, int quads, int offset, bool wide_bytes, bool minimum, size_t halves = 1>
+/// taken from every byte, none of which is above `largest`.
+template <int block_bytes, int quads, int offset, int largest, bool minimum, size_t halves = 1>
 struct FormatOf {
+  static_assert(largest == kSigned || largest < 64);
+
   static constexpr int kBlockBytes = block_bytes;
   static constexpr int kStepQuads = quads;
   static constexpr int kStepBytes = quads == 1 ? 4 * block_bytes : block_bytes;
-  static constexpr int kOffset = wide_bytes ? kWideOffset : offset;
-  static constexpr bool kWide = wide_bytes;
+  static constexpr bool kWide = largest == kSigned;
+  static constexpr int kOffset = kWide ? kWideOffset : offset;
+  /// Words of a group, or of its halves, whose products are added before they need 32 bits.
+  static constexpr int64_t kWords =
+      words_of_sum(largest) < 8 / int64_t{halves} ? words_of_sum(largest) : 8 / int64_t{halves};
   static constexpr bool kMinimum = minimum;
   static constexpr size_t kHalves = halves;
 };
@@ -128,6 +136,22 @@ inline Floats halves_of_rows(RowsAt rows) {
   }
   all = _mm256_set_epi64x(bits[3], bits[2], bits[1], bits[0]);
   return transposed({{reinterpret_cast<F32>(_mm512_maskz_cvtph_ps(0xFFFF, all))}});
+#elif defined(__AVX2__)
+  static_assert(kAt == 0 || kAt == 2);
+  const auto words = [&](int j, int g) {
+    return simd::CORRAL_ISA::load<__m128i>(rows[j] + g * kStride);
+  };
+  const auto group = [&](int g) {
+    const __m128i low = _mm_unpacklo_epi16(words(0, g), words(1, g));
+    const __m128i high = _mm_unpacklo_epi16(words(2, g), words(3, g));
+    return _mm_unpacklo_epi32(low, high);  // the first of each row, then the second
+  };
+  const auto two = [&](int g) {
+    const __m128i all = kAt == 0 ? _mm_unpacklo_epi64(group(g), group(g + 1))
+                                 : _mm_unpackhi_epi64(group(g), group(g + 1));
+    return reinterpret_cast<F32>(_mm256_cvtph_ps(all));
+  };
+  return {{two(0), two(2)}};
 #elif defined(__ARM_NEON)
   return of_rows(rows, [](const std::byte* row) -> F4 {
     const std::byte* at = row + kAt;
@@ -253,6 +277,17 @@ inline Bytes spread_bits(uint64_t bits, uint8_t value) {
     const uint8x16_t both = vcombine_u8(vdup_n_u8(static_cast<uint8_t>(two)),
                                         vdup_n_u8(static_cast<uint8_t>(two >> 8)));
     return vtstq_u8(both, own_bit) & value;
+  });
+#elif defined(__AVX2__)
+  const __m256i own_bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+  return each<Bytes>([&](int i) {
+    // The first byte of each lane eight times, then its second.
+    const int64_t two = static_cast<int64_t>(bits >> (32 * i)) & 0xFFFFFFFF;
+    const __m256i order =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi64x(two), order);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, own_bit), own_bit);
+    return reinterpret_cast<U8>(is_set) & value;
   });
 #else
   uint8_t bytes[64];

@@ -10,24 +10,57 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-/// The dots of a quad of A with four rows of B: lane g, element j for group g and row j.
-template <class Format>
-inline Ints dots(const Ints& start, const Bytes& first, const Bytes& last,
-                 const Codes (&b)[kRowsB]) {
-  Ints sums[kRowsB];
-#pragma GCC unroll 4
-  for (int64_t j = 0; j < kRowsB; ++j) {
-    sums[j] = dot4<Format::kWide>(dot4<Format::kWide>(start, b[j].first, first), b[j].last, last);
+// Four rows of A at a time share what is unpacked of B. Twice as much unpacking costs more than a
+// panel does where a vector takes two registers.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr int64_t kFewRows = 4;
+#else
+constexpr int64_t kFewRows = 8;
+#endif
+
+/// The sum, in 32 bits unless it is to stay as it is.
+template <class Of, bool kStays, class Sum>
+inline auto widened(Sum sum) {
+  if constexpr (kStays || sizeof(sum[0]) == sizeof(int32_t)) {
+    return sum;
+  } else {
+    return Of::end(sum, I32{});
   }
-  return sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
 }
-/// The same for the first or for the last 16 values of the groups.
-template <class Format, Bytes Codes::*kHalf>
-inline Ints half_dots(const Ints& start, const Bytes& a, const Codes (&b)[kRowsB]) {
-  Ints sums[kRowsB];
+
+/// Lane g, element j of the result is the sum of lane g of sums[j], each of kWords words an
+/// element. Of one that has room for more of them, lanes are folded before they need 32 bits.
+template <class Format, int64_t kWords, class Of>
+inline Ints sums_of_rows(const AllProducts<Of> (&sums)[kRowsB]) {
+  constexpr bool kRoomForTwo = 2 * kWords <= Format::kWords;
+  constexpr bool kRoomForFour = 4 * kWords <= Format::kWords;
+  return each<Ints>([&](int i) -> I32 {
+    const auto two_rows = [&](size_t j) {
+      const auto a = widened<Of, kRoomForTwo>(sums[j].part[i]);
+      const auto b = widened<Of, kRoomForTwo>(sums[j + 1].part[i]);
+      return widened<Of, kRoomForFour>(unpack_low_32(a, b) + unpack_high_32(a, b));
+    };
+    const auto ab = two_rows(0);
+    const auto cd = two_rows(2);
+    return widened<Of, false>(unpack_low_64(ab, cd) + unpack_high_64(ab, cd));
+  });
+}
+
+/// The dots of a quad of A, or of the first or the last 16 values of its groups, with four rows of
+/// B: lane g, element j for group g and row j. products(j, sum) adds those of row j, kWords words
+/// an element.
+template <class Format, int64_t kWords, class F>
+inline Ints dots(const int32_t* start, const F& products) {
+  using Of = Products<Format::kWide>;
+  const Ints with = Of::kBeginWith ? lane_starts(start) : broadcast(0);
+  AllProducts<Of> sums[kRowsB];
 #pragma GCC unroll 4
-  for (int64_t j = 0; j < kRowsB; ++j) sums[j] = dot4<Format::kWide>(start, b[j].*kHalf, a);
-  return sums_of_lanes(sums[0], sums[1], sums[2], sums[3]);
+  for (size_t j = 0; j < kRowsB; ++j) {
+    sums[j].begin(with);
+    products(j, sums[j]);
+  }
+  const Ints all = sums_of_rows<Format, kWords>(sums);
+  return Of::kBeginWith || Format::kOffset == 0 ? all : sum(all, spread(start));
 }
 
 /// One step of the chains of a row of A with four rows of B.
@@ -40,13 +73,18 @@ inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const Code
   const Floats a_scale = spread(a.scales + at * kQuadGroups);
   const int32_t* start = a.start + at * kHalves * kQuadGroups;
   if constexpr (kHalves == 1) {
-    chains = add_scaled(chains, dots<Format>(lane_starts(start), first, last, b), a_scale,
-                        scales.scale[0]);
+    const Ints all = dots<Format, 2>(start, [&](size_t j, auto& sum) {
+      sum.add(b[j].first, first);
+      sum.add(b[j].last, last);
+    });
+    chains = add_scaled(chains, all, a_scale, scales.scale[0]);
   } else {
-    chains = add_scaled(chains, half_dots<Format, &Codes::first>(lane_starts(start), first, b),
-                        a_scale, scales.scale[0]);
-    chains = add_scaled(chains, half_dots<Format, &Codes::last>(lane_starts(start + 4), last, b),
-                        a_scale, scales.scale[1]);
+    const Ints of_first =
+        dots<Format, 1>(start, [&](size_t j, auto& sum) { sum.add(b[j].first, first); });
+    const Ints of_last =
+        dots<Format, 1>(start + 4, [&](size_t j, auto& sum) { sum.add(b[j].last, last); });
+    chains = add_scaled(chains, of_first, a_scale, scales.scale[0]);
+    chains = add_scaled(chains, of_last, a_scale, scales.scale[1]);
   }
   if constexpr (Format::kMinimum) {
     const float* sums = a.sums + at * kHalves * kQuadGroups;
@@ -130,7 +168,7 @@ template <class Format>
   const int64_t apart = rows_between(kRowsB, p.n, p.b_row_bytes, 1);
   for (int64_t col = 0; col < apart; ++col) {
     int64_t row = 0;
-    if constexpr (kParts == 1) {  // else there are not registers enough
+    if constexpr (kParts <= 2) {  // else there are not registers enough
       for (; row + 4 <= p.m; row += 4) rows_tile<Format, 4>(p, row, col, apart);
       if (row + 3 == p.m) {
         rows_tile<Format, 3>(p, row, col, apart);

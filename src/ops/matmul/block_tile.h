@@ -10,14 +10,17 @@ namespace corral::ops::CORRAL_ISA {
 namespace {
 
 /// What a tile needs to know of a format.
-template <bool kWideBytes, int64_t kHalvesOf, bool kHasMinimum>
+template <bool kWideBytes, bool kHasOffset, int64_t kWordsOf, int64_t kHalvesOf, bool kHasMinimum>
 struct Traits {
-  static constexpr bool kWide = kWideBytes;
+  using Products = CORRAL_ISA::Products<kWideBytes>;
+  static constexpr bool kOffset = kHasOffset;
+  static constexpr int64_t kWords = kWordsOf;
   static constexpr int64_t kHalves = kHalvesOf;
   static constexpr bool kMinimum = kHasMinimum;
 };
 template <class Format>
-using TraitsOf = Traits<Format::kWide, static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
+using TraitsOf = Traits<Format::kWide, Format::kOffset != 0, Format::kWords,
+                        static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
 
 constexpr RowForm kTileForm = RowForm::kEvenTiles;
 constexpr bool kCutsChains = true;  // into runs that fit into the level-1 cache
@@ -40,6 +43,7 @@ struct TileUnit {
 template <class T, size_t kRows>
 class PanelTile {
   static constexpr auto kOwnRows = static_cast<int64_t>(kRows);
+  using Products = AllProducts<typename T::Products>;
 
  public:
   PanelTile(const Panel& panel, const BlockRows& a, int64_t row)
@@ -134,14 +138,31 @@ class PanelTile {
   }
 
   static void add_group(Floats (&sums)[kRows][kTileVectors], const Group& group) {
+    constexpr int64_t kHalfWords = 8 / T::kHalves;
     Ints dots[kRows][kTileVectors];
+    Products products[kRows][kTileVectors];
+#pragma GCC unroll 8
+    for (int64_t word = 0; word < 8; ++word) {
+      const int64_t half = word / kHalfWords;
+      // What the products that begin or end here are added to.
+      const auto with = [&](size_t i, size_t v) -> Ints {
+        if (word % kHalfWords >= T::kWords) return dots[i][v];
+        return broadcast(T::kOffset ? group.start[half * kOwnRows + static_cast<int64_t>(i)] : 0);
+      };
+      if (word % T::kWords == 0) {
+        each_sum([&](size_t i, size_t v) { products[i][v].begin(with(i, v)); });
+      }
+      add_word(products, group.words + word * 4 * kPanelColumns,
+               group.bytes + word / 4 * 16 * kOwnRows + word % 4 * 4);
+      if ((word + 1) % T::kWords != 0) continue;
+      const bool is_whole = (word + 1) % kHalfWords == 0;
+#pragma GCC unroll 8
+      for (size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-    for (int64_t half = 0; half < 2; ++half) {
-      if (half == 0 || T::kHalves == 2) start(dots, group.start + half * kOwnRows);
-      add_half(dots, group.words + half * 16 * kPanelColumns, group.bytes + half * 16 * kOwnRows);
-      if (half == 1 || T::kHalves == 2) {
-        const int64_t of = T::kHalves == 2 ? half : 0;
-        scale(sums, dots, group.row_scale, group.scale + of * kPanelColumns);
+        for (size_t v = 0; v < kTileVectors; ++v) dots[i][v] = products[i][v].end(with(i, v));
+        // Row by row, as there are not registers for more.
+        if (is_whole)
+          scale(sums[i], dots[i], group.row_scale[i], group.scale + half * kPanelColumns);
       }
     }
     if constexpr (T::kMinimum) {
@@ -152,45 +173,25 @@ class PanelTile {
     }
   }
 
-  static void start(Ints (&dots)[kRows][kTileVectors], const int32_t* from) {
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-      const Ints all = broadcast(from[i]);
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) dots[i][v] = all;
-    }
-  }
-
-  static void add_half(Ints (&dots)[kRows][kTileVectors], const std::byte* columns,
+  static void add_word(Products (&products)[kRows][kTileVectors], const std::byte* columns,
                        const int8_t* rows) {
-#pragma GCC unroll 4
-    for (size_t k = 0; k < 4; ++k) {
-      Bytes words[kTileVectors];
+    Bytes words[kTileVectors];
 #pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        words[v] = load64<Bytes>(columns + (k * kTileVectors + v) * 64);
-      }
+    for (size_t v = 0; v < kTileVectors; ++v) words[v] = load64<Bytes>(columns + v * 64);
 #pragma GCC unroll 8
-      for (size_t i = 0; i < kRows; ++i) {
-        const Bytes word = broadcast4(rows + i * 16 + 4 * k);
+    for (size_t i = 0; i < kRows; ++i) {
+      const Bytes word = broadcast4(rows + i * 16);
 #pragma GCC unroll 2
-        for (size_t v = 0; v < kTileVectors; ++v) {
-          dots[i][v] = dot4<T::kWide>(dots[i][v], words[v], word);
-        }
-      }
+      for (size_t v = 0; v < kTileVectors; ++v) products[i][v].add(words[v], word);
     }
   }
 
-  static void scale(Floats (&sums)[kRows][kTileVectors], const Ints (&dots)[kRows][kTileVectors],
-                    const float* rows, const float* columns) {
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kRows; ++i) {
-      const Floats row = broadcast(rows[i]);
+  static void scale(Floats (&sums)[kTileVectors], const Ints (&dots)[kTileVectors], float row_scale,
+                    const float* columns) {
+    const Floats row = broadcast(row_scale);
 #pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        sums[i][v] =
-            add_scaled(sums[i][v], dots[i][v], row, load64<Floats>(columns + v * kVectorColumns));
-      }
+    for (size_t v = 0; v < kTileVectors; ++v) {
+      sums[v] = add_scaled(sums[v], dots[v], row, load64<Floats>(columns + v * kVectorColumns));
     }
   }
 

@@ -159,15 +159,25 @@ inline Bytes shifted_lanes(const Bytes& x, uint8_t mask) {
       _mm512_maskz_rolv_epi32(0xFFFF, reinterpret_cast<__m512i>(x.part[0]), turns);
   return masked({{reinterpret_cast<U8>(turned)}}, mask);
 #else
-  constexpr auto kLeft = [](int bits) { return static_cast<uint32_t>(bits > 0 ? bits : 0); };
-  constexpr auto kRight = [](int bits) { return static_cast<uint32_t>(bits < 0 ? -bits : 0); };
-  const auto left = of_lanes<U32x4, Words>(U32x4{} + kLeft(kA), U32x4{} + kLeft(kB),
-                                           U32x4{} + kLeft(kC), U32x4{} + kLeft(kD));
-  const auto right = of_lanes<U32x4, Words>(U32x4{} + kRight(kA), U32x4{} + kRight(kB),
-                                            U32x4{} + kRight(kC), U32x4{} + kRight(kD));
+  constexpr int kBits[4] = {kA, kB, kC, kD};
+  constexpr int kLanesOfPart = 4 / kParts;
   return each<Bytes>([&](int i) {
-    const auto words = reinterpret_cast<U32>(x.part[i]);
-    return reinterpret_cast<U8>((words << left.part[i]) >> right.part[i]) & mask;
+    auto words = reinterpret_cast<U32>(x.part[i]);
+    U32 left{};
+    U32 right{};
+    bool to_left = false;  // known when this is compiled: a shift by nothing is none
+    bool to_right = false;
+#pragma GCC unroll 16
+    for (int word = 0; word < simd::CORRAL_ISA::kLanes; ++word) {
+      const int bits = kBits[i * kLanesOfPart + word / 4];
+      left[word] = static_cast<uint32_t>(bits > 0 ? bits : 0);
+      right[word] = static_cast<uint32_t>(bits < 0 ? -bits : 0);
+      to_left |= bits > 0;
+      to_right |= bits < 0;
+    }
+    if (to_left) words <<= left;
+    if (to_right) words >>= right;
+    return reinterpret_cast<U8>(words) & mask;
   });
 #endif
 }
@@ -252,6 +262,82 @@ template <bool kWide>
 inline Ints dot4(const Ints& sum, const Bytes& b, const Bytes& a) {
   return each<Ints>([&](int i) { return dot4<kWide>(sum.part[i], b.part[i], a.part[i]); });
 }
+
+/// Keeps the order of integer sums: compilers add what they may in an order of their own, and hold
+/// more of it than there are registers for.
+template <class V>
+inline void in_order(V& sum) {
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+  asm("" : "+x"(sum));
+#else
+  static_cast<void>(sum);
+#endif
+}
+
+/// Sums of dot4: begun with what they are added to or ended with it, whichever costs less.
+template <bool kWide>
+struct Products {
+  using Sum = I32;
+  /// Whether begin() takes what they are added to, end() otherwise.
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+  static constexpr bool kBeginWith = false;
+#else
+  static constexpr bool kBeginWith = true;
+#endif
+  static Sum begin(I32 with) { return kBeginWith ? with : I32{}; }
+  static Sum add(Sum sum, U8 b, U8 a) {
+    sum = dot4<kWide>(sum, b, a);
+    in_order(sum);
+    return sum;
+  }
+  static I32 end(Sum sum, I32 with) { return kBeginWith ? sum : sum + with; }
+};
+
+/// The same in all lanes.
+template <class Of>
+struct AllProducts {
+  typename Of::Sum part[kParts];
+
+  void begin(const Ints& with) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) part[i] = Of::begin(with.part[i]);
+  }
+  void add(const Bytes& b, const Bytes& a) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) part[i] = Of::add(part[i], b.part[i], a.part[i]);
+  }
+  Ints end(const Ints& with) const {
+    return each<Ints>([&](int i) { return Of::end(part[i], with.part[i]); });
+  }
+};
+
+/// How many words, of a group's eight, a sum has room for where no byte of b is above `largest`.
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+constexpr int64_t words_of_sum(int largest) {
+  const int products = 32767 / (127 * largest);
+  return largest > 63 || products >= 16 ? 8 : products >= 8 ? 4 : 2;
+}
+
+/// Products of narrow bytes are added in 16 bits, two of a word to each number.
+template <>
+struct Products<false> {
+  typedef int16_t Sum __attribute__((vector_size(32)));
+  static constexpr bool kBeginWith = false;
+  static Sum begin(I32) { return Sum{}; }
+  static Sum add(Sum sum, U8 b, U8 a) {
+    sum += reinterpret_cast<Sum>(
+        _mm256_maddubs_epi16(reinterpret_cast<__m256i>(b), reinterpret_cast<__m256i>(a)));
+    in_order(sum);
+    return sum;
+  }
+  static I32 end(Sum sum, I32 with) {
+    return with + reinterpret_cast<I32>(
+                      _mm256_madd_epi16(reinterpret_cast<__m256i>(sum), _mm256_set1_epi16(1)));
+  }
+};
+#else
+constexpr int64_t words_of_sum(int) { return 8; }
+#endif
 
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA
