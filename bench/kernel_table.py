@@ -34,7 +34,7 @@ def by_memory(run):
 
 
 def by_arithmetic(run):
-    share = f" ({100 * run['of_int8']:.0f} %)" if run.get("of_int8", 0) > 0 else ""
+    share = f" ({100 * run['of_peak']:.0f} %)" if run.get("of_peak", 0) > 0 else ""
     return f"{run['GOP/s']:.0f}{share}"
 
 
@@ -68,8 +68,8 @@ def ceilings(by_type):
         for run in by_rows.values():
             if run.get("of_read", 0) > 0:
                 read = max(read, run["GB/s"] * 1e9 / run["of_read"])
-            if run.get("of_int8", 0) > 0:
-                peak = max(peak, run["GOP/s"] * 1e9 / run["of_int8"])
+            if run.get("of_peak", 0) > 0:
+                peak = max(peak, run["GOP/s"] * 1e9 / run["of_peak"])
     return read, peak
 
 

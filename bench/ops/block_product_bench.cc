@@ -46,8 +46,9 @@ void block_product(benchmark::State& state) {
   state.counters["of_read"] =
       Counter(bytes / bench::ceiling(Ceiling::kRead, threads), Counter::kIsRate);
   state.counters["GOP/s"] = Counter(operations / 1e9, Counter::kIsRate);
-  const double peak = bench::ceiling(Ceiling::kInt8, threads);
-  if (peak > 0) state.counters["of_int8"] = Counter(operations / peak, Counter::kIsRate);
+  const bool int8 = ops::arithmetic_of_blocks(dtype) == Arithmetic::kInt8;
+  const double peak = bench::ceiling(int8 ? Ceiling::kInt8 : Ceiling::kInt4, threads);
+  if (peak > 0) state.counters["of_peak"] = Counter(operations / peak, Counter::kIsRate);
 }
 
 void shapes(benchmark::internal::Benchmark* b) {

@@ -21,6 +21,7 @@ enum class Ceiling {
   kF32,   // multiply-adds of floats in registers, 2 operations each
   kBF16,  // of pairs of bf16, in vectors or tiles
   kInt8,  // of bytes, likewise
+  kInt4,  // of bytes with others below 16
   kRead,  // bytes read from memory
 };
 
@@ -66,6 +67,7 @@ inline double measure(Ceiling what, int threads) {
   const DevicePtr device = Device::cpu({.threads = threads});
   return measure_peak(*device, what == Ceiling::kF32    ? Arithmetic::kF32
                                : what == Ceiling::kBF16 ? Arithmetic::kBF16
+                               : what == Ceiling::kInt4 ? Arithmetic::kInt4
                                                         : Arithmetic::kInt8);
 }
 

@@ -122,7 +122,8 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
     const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(matrices) *
                               static_cast<double>(w.out_features * w.in_features);
     if (is_block(w.data.dtype())) {
-      work.int8 += operations;
+      const bool int8 = ops::arithmetic_of_blocks(w.data.dtype()) == Arithmetic::kInt8;
+      (int8 ? work.int8 : work.int4) += operations;
     } else if (bf16) {
       work.bf16 += operations;
     } else if (const int products = ops::tile_products(isa, w.data.dtype(), w.out_features);
@@ -196,6 +197,7 @@ double seconds_at_peak(Device& device, const PromptWork& work) {
   add(work.f32, Arithmetic::kF32);
   add(work.bf16, Arithmetic::kBF16);
   add(work.int8, Arithmetic::kInt8);
+  add(work.int4, Arithmetic::kInt4);
   return seconds;
 }
 

@@ -22,6 +22,7 @@ struct PromptWork {
   double f32 = 0;
   double bf16 = 0;
   double int8 = 0;
+  double int4 = 0;
 };
 /// Products of the active weights with each token, and of queries with the keys and values that
 /// they see. Weights in blocks are multiplied as bytes; others as `precision` says.

@@ -21,18 +21,31 @@ PeakKernels kernels_of(const Device& device) {
   if (device.isa() == simd::Isa::kAmx) {
     kernels.bf16 = amx::kPeak.bf16;
     kernels.int8 = amx::kPeak.int8;
+    kernels.int4 = amx::kPeak.int8;
   }
 #endif
   return kernels;
 }
 
+PeakKernel kernel_of(const Device& device, Arithmetic arithmetic) {
+  const PeakKernels kernels = kernels_of(device);
+  switch (arithmetic) {
+    case Arithmetic::kBF16:
+      return kernels.bf16;
+    case Arithmetic::kInt8:
+      return kernels.int8;
+    case Arithmetic::kInt4:
+      return kernels.int4;
+    case Arithmetic::kF32:
+      break;
+  }
+  return kernels.f32;
+}
+
 }  // namespace
 
 double measure_peak(Device& device, Arithmetic arithmetic) {
-  const PeakKernels kernels = kernels_of(device);
-  const PeakKernel kernel = arithmetic == Arithmetic::kBF16   ? kernels.bf16
-                            : arithmetic == Arithmetic::kInt8 ? kernels.int8
-                                                              : kernels.f32;
+  const PeakKernel kernel = kernel_of(device, arithmetic);
   double best = 0;
   for (int sample = 0; sample < kSamples; ++sample) {
     std::vector<double> operations(static_cast<size_t>(device.threads().size()));

@@ -9,6 +9,7 @@ enum class Arithmetic : uint8_t {
   kF32,
   kBF16,  // pairs of bf16, summed in f32
   kInt8,  // bytes, summed in 32 bits
+  kInt4,  // bytes with others below 16: AVX2 sums some of their products in 16 bits first
 };
 
 /// Operations a second that all threads of the device reach together with nothing but multiply-adds

@@ -66,24 +66,37 @@ double int8(int64_t rounds, float* sink) {
   return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
 }
 #elif defined(__AVX2__)
-// Products of bytes, of which one is below 16, are summed in pairs to 16 bits: eight of them have
-// room there before they need 32, which costs little beside. (Products of whole bytes need them at
-// once, and reach less than half of this.)
-double int8(int64_t rounds, float* sink) {
+/// add(sum, products), of which two are summed to 16 bits each.
+template <class Add>
+double int8_chains(int64_t rounds, float* sink, const Add& add) {
   __m256i sums[kChains];
+#pragma GCC unroll 16
   for (int c = 0; c < kChains; ++c) sums[c] = _mm256_set1_epi32(c);
   const __m256i a = _mm256_set1_epi32(static_cast<int32_t>(sink[0]));
   __m256i b = _mm256_set1_epi32(static_cast<int32_t>(sink[1] * 1000));
   for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
     for (int c = 0; c < kChains; ++c) {
-      asm("" : "+x"(b));  // or the product would be taken once
-      sums[c] = _mm256_add_epi16(sums[c], _mm256_maddubs_epi16(a, b));
+      sums[c] = add(sums[c], _mm256_maddubs_epi16(a, b));
+      // Or one product would do for all, and all be made before they are added.
+      asm("" : "+x"(sums[c]), "+x"(b));
     }
   }
   __m256i total = _mm256_setzero_si256();
-  for (int c = 0; c < kChains; ++c) total = _mm256_add_epi16(total, sums[c]);
+#pragma GCC unroll 16
+  for (int c = 0; c < kChains; ++c) total = _mm256_add_epi32(total, sums[c]);
   sink[2] = static_cast<float>(_mm256_extract_epi32(total, 0));
   return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+double int8(int64_t rounds, float* sink) {
+  return int8_chains(rounds, sink, [](__m256i sum, __m256i pairs) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  });
+}
+/// Eight of them have room in 16 bits; what becomes of these then costs little beside.
+double int4(int64_t rounds, float* sink) {
+  return int8_chains(rounds, sink,
+                     [](__m256i sum, __m256i pairs) { return _mm256_add_epi16(sum, pairs); });
 }
 #elif defined(__ARM_FEATURE_DOTPROD)
 double int8(int64_t rounds, float* sink) {
@@ -102,10 +115,13 @@ double int8(int64_t rounds, float* sink) {
 #else
 constexpr PeakKernel int8 = f32;
 #endif
+#if !defined(__AVX2__) || defined(__AVX512F__)
+constexpr PeakKernel int4 = int8;
+#endif
 
 }  // namespace
 
 extern const PeakKernels kPeak;
-const PeakKernels kPeak = {f32, bf16, int8};
+const PeakKernels kPeak = {f32, bf16, int8, int4};
 
 }  // namespace corral::CORRAL_ISA

@@ -12,6 +12,7 @@ struct PeakKernels {
   PeakKernel f32;
   PeakKernel bf16;  // the same as f32 where the instruction set has no bf16 products
   PeakKernel int8;  // the same as f32 in the portable set and NEON
+  PeakKernel int4;  // the same as int8 but with AVX2
 };
 
 /// Those of an instruction set with tiles.

@@ -340,6 +340,12 @@ void run(Device& device, const std::vector<Job>& jobs) {
 
 }  // namespace
 
+Arithmetic arithmetic_of_blocks(DType dtype) {
+  const bool whole_bytes =
+      dtype == DType::kQ8_0 || dtype == DType::kIQ4_NL || dtype == DType::kIQ4_XS;
+  return whole_bytes ? Arithmetic::kInt8 : Arithmetic::kInt4;
+}
+
 void block_matmul(Device& device, std::span<const Product> products) {
   std::vector<Job> jobs = jobs_of(device, products);
   if (jobs.empty()) return;

@@ -5,6 +5,7 @@
 
 #include "quant/linear_weight.h"
 #include "simd/isa.h"
+#include "tensor/peak.h"
 #include "tensor/tensor.h"
 
 namespace corral::ops {
@@ -66,5 +67,8 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
 /// How many products of bf16 in the tiles of AMX make up one of f32 precision with weights of this
 /// type and so many rows; 0 where it is multiplied as f32.
 int tile_products(simd::Isa isa, DType weights, int64_t rows);
+
+/// What products with weights in blocks of this type are made of.
+Arithmetic arithmetic_of_blocks(DType dtype);
 
 }  // namespace corral::ops
