@@ -26,7 +26,7 @@ inline void pack_steps(Panel panel, const BlockPiece& p, int64_t col, int64_t c,
       simd::CORRAL_ISA::min((first + quads) / kSteps, p.groups / (kQuadGroups * kSteps));
   for (int64_t step = first / kSteps; step < last; ++step) {
     int64_t four = c;
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
     for (; four + 16 <= end; four += 16) pack_sixteen<Format>(panel, p, col, four, first, step);
 #endif
     for (; four < end; four += kRowsB) pack_four<Format>(panel, p, col, four, first, step);

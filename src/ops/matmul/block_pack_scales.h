@@ -4,6 +4,7 @@
 
 #include "ops/matmul/block_panel.h"
 #include "ops/matmul/block_scales.h"
+#include "ops/matmul/block_walk.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -33,7 +34,7 @@ inline void pack_group_scales(const Panel& panel, int64_t group, int64_t col, Ro
   }
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 
 /// A step of sixteen rows of B.
 template <class Format>
@@ -42,6 +43,7 @@ struct SixteenSteps {
 
   /// The scales of part `part` of the step, as quad `quad` of the panel's columns from `col` on.
   void pack_scales(const Panel& panel, int64_t quad, int64_t col, int part) const {
+#if defined(__AVX512F__)
     constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
     const int64_t stride = panel.quads * kHalves * kPanelColumns;
     const auto all = scales(part);
@@ -55,8 +57,16 @@ struct SixteenSteps {
         }
       }
     }
+#else
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const std::byte* const rows[4] = {at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]};
+      CORRAL_ISA::pack_scales<Format>(panel, quad, col + 4 * i, scales_at<Format>(rows, part));
+    }
+#endif
   }
 
+#if defined(__AVX512F__)
  private:
   ScalesOf<Format::kHalves, GroupFloats> scales(int part) const {
     if constexpr (Format::kStepQuads == 2) {
@@ -77,6 +87,7 @@ struct SixteenSteps {
       return all;
     }
   }
+#endif
 };
 
 #endif

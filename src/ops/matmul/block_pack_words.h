@@ -58,7 +58,7 @@ inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int6
       });
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 
 /// Sixteen rows of B, unpacked in whole vectors.
 template <class Format>
@@ -69,12 +69,29 @@ class SixteenColumns {
 
   /// Part `part` of the step, as quad `quad` of the panel.
   void pack(int64_t quad, int part) const {
-    pack_codes<0, 1>(quad, part);
-    pack_codes<2, 3>(quad, part);
+    if constexpr (kParts == 1) {
+      pack_codes<0, 1>(quad, part);
+      pack_codes<2, 3>(quad, part);
+    } else if constexpr (Format::kStepQuads == 1) {
+      pack_codes<0>(quad, part);
+      pack_codes<1>(quad, part);
+      pack_codes<2>(quad, part);
+      pack_codes<3>(quad, part);
+    } else {
+      pack_halves<&Codes::first>(quad, 0, part);
+      pack_halves<&Codes::last>(quad, 1, part);
+    }
     rows_.pack_scales(panel_, quad, col_, part);
   }
 
  private:
+  /// Words 0 to 3 of 16 bytes, or of both halves of a group.
+  template <class T>
+  struct Words {
+    T word[4];
+  };
+  static constexpr int64_t kHalfBytes = 16 * kPanelColumns;
+
   template <int kGroup, int kWord>
   Codes codes(int part) const {
     if constexpr (Format::kStepQuads == 1) {
@@ -83,25 +100,47 @@ class SixteenColumns {
       return Format::codes(GroupWord<kGroup, kWord>{{rows_.at}}, part);
     }
   }
-
-  /// Two groups before either is stored, so that bytes which they share are turned once.
-  template <int kA, int kB>
-  void pack_codes(int64_t quad, int part) const {
-    const Codes a[4] = {codes<kA, 0>(part), codes<kA, 1>(part), codes<kA, 2>(part),
-                        codes<kA, 3>(part)};
-    const Codes b[4] = {codes<kB, 0>(part), codes<kB, 1>(part), codes<kB, 2>(part),
-                        codes<kB, 3>(part)};
-    store_codes<kA>(quad, a);
-    store_codes<kB>(quad, b);
-  }
   template <int kGroup>
-  void store_codes(int64_t quad, const Codes (&words)[4]) const {
-    std::byte* first = panel_.group_bytes(panel_.group(kGroup, quad)) + col_ * 4;
-    std::byte* last = first + 4 * kPanelColumns * 4;
+  std::byte* place(int64_t quad) const {
+    return panel_.group_bytes(panel_.group(kGroup, quad)) + col_ * 4;
+  }
+  static void store_word(std::byte* half, int64_t k, const Bytes& word) {
+    store64(half + k * kPanelColumns * 4, word);
+  }
+
+  /// Groups before any of them is stored, so that bytes which they share are turned once.
+  template <int... kGroups>
+  void pack_codes(int64_t quad, int part) const {
+    const Words<Codes> all[] = {{{codes<kGroups, 0>(part), codes<kGroups, 1>(part),
+                                  codes<kGroups, 2>(part), codes<kGroups, 3>(part)}}...};
+    std::byte* const to[] = {place<kGroups>(quad)...};
+#pragma GCC unroll 2
+    for (size_t g = 0; g < sizeof...(kGroups); ++g) {
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < 4; ++k) {
-      store64(first + k * kPanelColumns * 4, words[k].first);
-      store64(last + k * kPanelColumns * 4, words[k].last);
+      for (int64_t k = 0; k < 4; ++k) {
+        store_word(to[g], k, all[g].word[k].first);
+        store_word(to[g] + kHalfBytes, k, all[g].word[k].last);
+      }
+    }
+  }
+
+  /// The first or the last halves of the groups, two at a time: vectors of two registers leave room
+  /// for no more.
+  template <Bytes Codes::*kHalf>
+  void pack_halves(int64_t quad, int64_t half, int part) const {
+    pack_half<kHalf, 0, 1>(quad, half, part);
+    pack_half<kHalf, 2, 3>(quad, half, part);
+  }
+  template <Bytes Codes::*kHalf, int... kGroups>
+  void pack_half(int64_t quad, int64_t half, int part) const {
+    const Words<Bytes> all[] = {
+        {{codes<kGroups, 0>(part).*kHalf, codes<kGroups, 1>(part).*kHalf,
+          codes<kGroups, 2>(part).*kHalf, codes<kGroups, 3>(part).*kHalf}}...};
+    std::byte* const to[] = {place<kGroups>(quad)...};
+#pragma GCC unroll 2
+    for (size_t g = 0; g < sizeof...(kGroups); ++g) {
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < 4; ++k) store_word(to[g] + half * kHalfBytes, k, all[g].word[k]);
     }
   }
 

@@ -1,11 +1,11 @@
 #pragma once
 
-// Bytes of sixteen rows of B as words, for AVX-512: the form in which panels take whole vectors of
-// them. For *_isa.cc files.
+// Bytes of sixteen rows of B as words, for AVX-512 and AVX2: the form in which panels take whole
+// vectors of them. For *_isa.cc files.
 
 #include "ops/matmul/block_quad.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -56,6 +56,7 @@ struct RowWords {
   /// Words kWord and kWord + 4 of the 32 bytes at `offset`.
   template <int kWord>
   Codes two_words(int offset) const {
+#if defined(__AVX512F__)
     const auto load = [&](int j) { return simd::CORRAL_ISA::load<__m256i>(at[j] + offset); };
     const auto both = [&](int j) -> Bytes {
       return {{reinterpret_cast<U8>(_mm512_maskz_inserti64x4(
@@ -72,6 +73,9 @@ struct RowWords {
                                      reinterpret_cast<__m512i>(high[kWord].part[0]), kOrder))}};
     };
     return {pick.template operator()<0x88>(), pick.template operator()<0xDD>()};
+#else
+    return {word<kWord>(offset), word<kWord>(offset + 16)};
+#endif
   }
 };
 
@@ -86,6 +90,7 @@ struct BlockWord {
     return nibbles(rows.word<kWord>(block + kAt));
   }
   Codes pair(int at) const { return rows.two_words<kWord>(block + at); }
+#if defined(__AVX512F__)
   Codes fifth_bits(int at) const { return {sixteen_bits(at), sixteen_bits(at + 2)}; }
 
  private:
@@ -106,6 +111,32 @@ struct BlockWord {
     return {{reinterpret_cast<U8>(_mm512_maskz_permutexvar_epi32(
         0xFFFF, reinterpret_cast<__m512i>(bits >> (4 * kWord)), table))}};
   }
+#else
+  Codes fifth_bits(int at) const {
+    Ints bits;
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; ++j) {
+      bits.part[j / 8][j % 8] = load_word<int32_t>(rows.at[j] + block + at);
+    }
+    return {four_bits<kWord / 2>(bits), four_bits<2 + kWord / 2>(bits)};
+  }
+
+ private:
+  /// Of the bits of each row four, which begin in the middle of byte kByte or with it.
+  template <int kByte>
+  static Bytes four_bits(const Ints& bits) {
+    const __m256i order = _mm256_set1_epi32(0x01010101 * kByte) +
+                          _mm256_setr_epi64x(0x0404040400000000, 0x0C0C0C0C08080808,
+                                             0x0404040400000000, 0x0C0C0C0C08080808);
+    const __m256i own_bit =
+        _mm256_set1_epi32(kWord % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+    return each<Bytes>([&](int i) {
+      const __m256i bytes = _mm256_shuffle_epi8(reinterpret_cast<__m256i>(bits.part[i]), order);
+      const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, own_bit), own_bit);
+      return reinterpret_cast<U8>(is_set) & 0x10;
+    });
+  }
+#endif
 };
 
 /// The same of a group of half a block of 256 values, made as GroupsOfRow makes lane kLane.
