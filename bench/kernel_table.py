@@ -41,7 +41,7 @@ def by_arithmetic(run):
 def product_table(by_type):
     """Lines of Markdown, a row for every type."""
     lines = [
-        "| weights | 1 row, GB/s (of read bandwidth) | 8 rows, GOP/s (of int8 peak) | 32 rows | 512 rows |",
+        "| weights | 1 row, GB/s (of read bandwidth) | 8 rows, GOP/s (of the peak of its products) | 32 rows | 512 rows |",
         "| --- | --- | --- | --- | --- |",
     ]
     for dtype, by_rows in by_type.items():

@@ -14,9 +14,9 @@ def run(name, time, **counters):
     return {"run_type": "iteration", "run_name": name, "real_time": time, **counters}
 
 
-def product(dtype, rows, gigabytes, operations, of_int8=0.5, threads=2):
+def product(dtype, rows, gigabytes, operations, of_peak=0.5, threads=2):
     name = f"block_product/type:9/M:{rows}/K:5120/N:8192/threads:{threads}/min_time:0.2/real_time"
-    return run(name, 1, label=dtype, of_int8=of_int8, of_read=0.5,
+    return run(name, 1, label=dtype, of_peak=of_peak, of_read=0.5,
                **{"GB/s": gigabytes, "GOP/s": operations})
 
 
@@ -37,7 +37,7 @@ class KernelTable(unittest.TestCase):
                                 "| q8_0 | 24.0 (50 %) | - | - | - |"])
 
     def test_names_no_share_of_a_peak_that_the_machine_lacks(self):
-        self.assertEqual(kernel_table.by_arithmetic({"GOP/s": 80, "of_int8": 0}), "80")
+        self.assertEqual(kernel_table.by_arithmetic({"GOP/s": 80, "of_peak": 0}), "80")
 
     def test_works_the_ceilings_out_of_rates_and_shares(self):
         self.assertEqual(kernel_table.ceilings(self.by_type), (48e9, 900e9))
