@@ -115,13 +115,14 @@ double int8(int64_t rounds, float* sink) {
 #else
 constexpr PeakKernel int8 = f32;
 #endif
-#if !defined(__AVX2__) || defined(__AVX512F__)
-constexpr PeakKernel int4 = int8;
-#endif
 
 }  // namespace
 
 extern const PeakKernels kPeak;
+#if defined(__AVX2__) && !defined(__AVX512F__)
 const PeakKernels kPeak = {f32, bf16, int8, int4};
+#else
+const PeakKernels kPeak = {f32, bf16, int8, int8};
+#endif
 
 }  // namespace corral::CORRAL_ISA
