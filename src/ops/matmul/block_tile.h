@@ -160,9 +160,9 @@ class PanelTile {
       for (size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
         for (size_t v = 0; v < kTileVectors; ++v) dots[i][v] = products[i][v].end(with(i, v));
-        // Row by row, as there are not registers for more.
-        if (is_whole)
-          scale(sums[i], dots[i], group.row_scale[i], group.scale + half * kPanelColumns);
+        if (!is_whole) continue;
+        // Row by row: sixteen registers would not hold the dots of all.
+        scale(sums[i], dots[i], group.row_scale[i], group.scale + half * kPanelColumns);
       }
     }
     if constexpr (T::kMinimum) {

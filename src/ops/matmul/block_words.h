@@ -122,7 +122,7 @@ struct BlockWord {
   }
 
  private:
-  /// Of the bits of each row four, which begin in the middle of byte kByte or with it.
+  /// Of the 32 bits of each row the four in byte kByte that are of this word, a byte each.
   template <int kByte>
   static Bytes four_bits(const Ints& bits) {
     const __m256i order = _mm256_set1_epi32(0x01010101 * kByte) +
