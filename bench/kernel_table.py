@@ -5,7 +5,8 @@ with its share of what the machine can do at most, and a roofline picture of the
     bench/kernel_table.py [build/release] [--rounds 3] [--threads 2] [--svg roofline.svg]
 
 One row of activations is decoding and waits for memory: its ceiling is the read bandwidth. 512 rows
-are a prompt and wait for arithmetic: their ceiling is the int8 peak. The best of the rounds counts.
+are a prompt and wait for arithmetic: their ceiling is the peak of their products. The best of the
+rounds counts.
 """
 
 import argparse
@@ -97,7 +98,7 @@ def main():
         parser.error(f"{binary} ran no product with {arguments.threads} threads")
     read, peak = ceilings(by_type)
     print(f"Weights [8192, 5120], {arguments.threads} threads; read bandwidth {read / 1e9:.1f} GB/s, "
-          f"int8 peak {peak / 1e9:,.0f} GOP/s in the same run\n")
+          f"highest peak of products {peak / 1e9:,.0f} GOP/s in the same run\n")
     print("\n".join(product_table(by_type)))
     print("\n" + "\n".join(attention_table(
         best(binary, "^(corral::)?(training_forward|training_backward|decode)/", arguments.rounds))))

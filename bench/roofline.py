@@ -59,7 +59,7 @@ def roof(x, y, read, peak):
     yield f'<text x="{x(low) + 8:.1f}" y="{y(low * read) + 4:.1f}">read {read / 1e9:.0f} GB/s</text>'
     if ridge < high:
         yield (f'<text x="{x(high):.1f}" y="{y(peak) - 6:.1f}" text-anchor="end">'
-               f"int8 {peak / 1e9:,.0f} GOP/s</text>")
+               f"peak {peak / 1e9:,.0f} GOP/s</text>")
 
 
 def marks(points, x, y):

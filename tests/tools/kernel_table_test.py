@@ -48,11 +48,11 @@ class KernelTable(unittest.TestCase):
         titles = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}title")]
         self.assertEqual(titles, ["q4_0, 1 rows: 70 GOP/s", "q4_0, 512 rows: 450 GOP/s",
                                   "q8_0, 1 rows: 45 GOP/s"])
-        self.assertIn("int8 900 GOP/s", picture)
+        self.assertIn("peak 900 GOP/s", picture)
 
     def test_draws_the_slope_alone_without_a_peak(self):
         picture = roofline.draw(kernel_table.points(self.by_type), 48e9, 0)
-        self.assertNotIn("int8", picture)
+        self.assertNotIn("peak", picture)
         self.assertEqual(len(list(xml.fromstring(picture).iter(
             "{http://www.w3.org/2000/svg}polyline"))), 1)
 

@@ -9,6 +9,7 @@ namespace {
 template <class Format>
 constexpr BlockKernel kernel_of() {
   return {.halves = static_cast<int64_t>(Format::kHalves),
+          .wide = Format::kWide,
           .quantize = quantize<Format>,
           .rows = rows<Format>,
           .few_rows = kFewRows,

@@ -139,6 +139,7 @@ struct BlockPanels {
 /// the same bits.
 struct BlockKernel {
   int64_t halves;  // scales a group: 1 or 2
+  bool wide;       // whether codes use all bits of a byte
   /// Quantizes 32 * groups floats as row `row` of a: scale = max|x| / 127, byte = x / scale to
   /// nearest even. A group that holds a value that is not finite gets the scale NaN, so that the
   /// product shows it.

@@ -341,9 +341,7 @@ void run(Device& device, const std::vector<Job>& jobs) {
 }  // namespace
 
 Arithmetic arithmetic_of_blocks(DType dtype) {
-  const bool whole_bytes =
-      dtype == DType::kQ8_0 || dtype == DType::kIQ4_NL || dtype == DType::kIQ4_XS;
-  return whole_bytes ? Arithmetic::kInt8 : Arithmetic::kInt4;
+  return of_format(portable::kBlocks, dtype).wide ? Arithmetic::kInt8 : Arithmetic::kInt4;
 }
 
 void block_matmul(Device& device, std::span<const Product> products) {

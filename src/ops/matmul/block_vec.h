@@ -47,10 +47,6 @@ struct Floats {
   using Part = F32;
   F32 part[kParts];
 };
-struct Words {
-  using Part = U32;
-  U32 part[kParts];
-};
 
 // A copy of the whole struct would go through memory in halves.
 template <class V>
