@@ -150,6 +150,7 @@ struct Q5_K : FormatOf<176, 2, 0, 31, true> {
 };
 
 struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
+  static constexpr int kPartner = 2;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.template pairs<0, 2, 0, 2>(64 * quad);

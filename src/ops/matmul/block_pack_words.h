@@ -70,8 +70,8 @@ class SixteenColumns {
   /// Part `part` of the step, as quad `quad` of the panel.
   void pack(int64_t quad, int part) const {
     if constexpr (kParts == 1) {
-      pack_codes<0, 1>(quad, part);
-      pack_codes<2, 3>(quad, part);
+      pack_codes<0, Format::kPartner>(quad, part);
+      pack_codes<3 - Format::kPartner, 3>(quad, part);
     } else if constexpr (Format::kStepQuads == 1) {
       pack_codes<0>(quad, part);
       pack_codes<1>(quad, part);
@@ -128,8 +128,8 @@ class SixteenColumns {
   /// for no more.
   template <Bytes Codes::*kHalf>
   void pack_halves(int64_t quad, int64_t half, int part) const {
-    pack_half<kHalf, 0, 1>(quad, half, part);
-    pack_half<kHalf, 2, 3>(quad, half, part);
+    pack_half<kHalf, 0, Format::kPartner>(quad, half, part);
+    pack_half<kHalf, 3 - Format::kPartner, 3>(quad, half, part);
   }
   template <Bytes Codes::*kHalf, int... kGroups>
   void pack_half(int64_t quad, int64_t half, int part) const {

@@ -27,7 +27,14 @@ constexpr size_t kTileRows = 2;
 constexpr size_t kTileVectors = 1;
 constexpr size_t kTileRows = 1;
 #endif
-constexpr auto kMostTileRows = static_cast<int64_t>(kTileRows);
+/// Rows of A of a tile of a format with so many scales a group. Sixteen registers do not hold the
+/// dots of six rows beside products that are still added.
+template <size_t kHalves>
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr size_t kTileRowsOf = kHalves == 2 ? 4 : kTileRows;
+#else
+constexpr size_t kTileRowsOf = kTileRows;
+#endif
 constexpr int64_t kPanelColumns = int64_t{kTileVectors} * kVectorColumns;
 // Quads of a panel at most, so that a chain's groups, with their scales and what comes by of A, fit
 // into a level-1 cache of 32 KiB: 22 KiB at 32 columns.

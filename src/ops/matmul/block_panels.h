@@ -30,22 +30,28 @@ int64_t panel_quads(int64_t quads) {
   return parts_of(each, Format::kStepQuads) * Format::kStepQuads;
 }
 
+/// Rows of A of a tile.
+template <class Format>
+constexpr auto kMostTileRows = static_cast<int64_t>(kTileRowsOf<Format::kHalves>);
+
 /// Tiles of a block, of the last one too.
-inline int64_t block_tiles(int64_t tiles, int64_t quads) {
+template <class Format>
+int64_t block_tiles(int64_t tiles, int64_t quads) {
   const int64_t rows =
       simd::CORRAL_ISA::min(kBlockRows, kBlockBytes / simd::CORRAL_ISA::max(1, quads * kQuad));
-  return parts_of(tiles, parts_of(tiles, rows / kMostTileRows + 1));
+  return parts_of(tiles, parts_of(tiles, rows / kMostTileRows<Format> + 1));
 }
 
 /// Rows of A that have places in a block.
-inline int64_t block_rows(int64_t tiles, int64_t quads) {
-  return block_tiles(tiles, quads) * kMostTileRows;
+template <class Format>
+int64_t block_rows(int64_t tiles, int64_t quads) {
+  return block_tiles<Format>(tiles, quads) * kMostTileRows<Format>;
 }
 
 template <class Format>
 int64_t panel_scratch_bytes(int64_t m, int64_t quads) {
-  const int64_t bytes = Panel::scratch_bytes(block_rows(parts_of(m, kMostTileRows), quads),
-                                             panel_quads<Format>(quads));
+  const int64_t bytes = Panel::scratch_bytes(
+      block_rows<Format>(parts_of(m, kMostTileRows<Format>), quads), panel_quads<Format>(quads));
 #if defined(CORRAL_TILES)
   return simd::CORRAL_ISA::max(bytes, static_cast<int64_t>(sizeof(StripScratch<Format>)));
 #else
@@ -67,11 +73,12 @@ class PanelProduct {
 
   PanelProduct(const BlockPiece& p, std::byte* scratch)
       : p_(p),
-        panel_(scratch, block_rows(p.a.order.tiles(), p.quads()), panel_quads<Format>(p.quads())) {}
+        panel_(scratch, block_rows<Format>(p.a.order.tiles(), p.quads()),
+               panel_quads<Format>(p.quads())) {}
 
   void run() const {
     const int64_t tiles = p_.a.order.tiles();
-    const int64_t each = block_tiles(tiles, p_.quads());
+    const int64_t each = block_tiles<Format>(tiles, p_.quads());
     for (int64_t tile = 0; tile < tiles; tile += each) {
       for (int64_t col = 0; col < p_.n; col += kPanelColumns) {
         add_block({{tile, simd::CORRAL_ISA::min(tile + each, tiles)}, col});
@@ -177,7 +184,7 @@ void panels(const BlockPiece& p, std::byte* scratch) {
 template <class Format>
 constexpr BlockPanels panels_of() {
   return {.form = kTileForm,
-          .tile_rows = kMostTileRows,
+          .tile_rows = kMostTileRows<Format>,
           .quad_bytes = kQuad,
           .multiply = panels<Format>,
           .scratch_bytes = panel_scratch_bytes<Format>,

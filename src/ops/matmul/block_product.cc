@@ -121,8 +121,9 @@ struct Job {
     const MatrixView& x = product->a_MK;
     const MatrixView& y = other.product->a_MK;
     return kernel.quantize == other.kernel.quantize && unpacks == other.unpacks &&
-           kernel.panels.form == other.kernel.panels.form && x.data == y.data && x.rows == y.rows &&
-           x.cols == y.cols && x.row_stride == y.row_stride;
+           kernel.panels.form == other.kernel.panels.form &&
+           kernel.panels.tile_rows == other.kernel.panels.tile_rows && x.data == y.data &&
+           x.rows == y.rows && x.cols == y.cols && x.row_stride == y.row_stride;
   }
   /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
   /// vectors of them.

@@ -60,6 +60,8 @@ struct FormatOf {
       words_of_sum(largest) < 8 / int64_t{halves} ? words_of_sum(largest) : 8 / int64_t{halves};
   static constexpr bool kMinimum = minimum;
   static constexpr size_t kHalves = halves;
+  /// The group that has most of its bytes in common with the first; so have the other two.
+  static constexpr int kPartner = 1;
 };
 
 // Numbers in the order of blocks: of a row its groups.

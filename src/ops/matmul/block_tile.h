@@ -137,7 +137,10 @@ class PanelTile {
     }
   }
 
-  static void add_group(Floats (&sums)[kRows][kTileVectors], const Group& group) {
+  // Inlined, all of them: a call would bring what is in registers to memory.
+
+  [[gnu::always_inline]] static void add_group(Floats (&sums)[kRows][kTileVectors],
+                                               const Group& group) {
     constexpr int64_t kHalfWords = 8 / T::kHalves;
     Ints dots[kRows][kTileVectors];
     Products products[kRows][kTileVectors];
@@ -173,8 +176,8 @@ class PanelTile {
     }
   }
 
-  static void add_word(Products (&products)[kRows][kTileVectors], const std::byte* columns,
-                       const int8_t* rows) {
+  [[gnu::always_inline]] static void add_word(Products (&products)[kRows][kTileVectors],
+                                              const std::byte* columns, const int8_t* rows) {
     Bytes words[kTileVectors];
 #pragma GCC unroll 2
     for (size_t v = 0; v < kTileVectors; ++v) words[v] = load64<Bytes>(columns + v * 64);
@@ -186,8 +189,9 @@ class PanelTile {
     }
   }
 
-  static void scale(Floats (&sums)[kTileVectors], const Ints (&dots)[kTileVectors], float row_scale,
-                    const float* columns) {
+  [[gnu::always_inline]] static void scale(Floats (&sums)[kTileVectors],
+                                           const Ints (&dots)[kTileVectors], float row_scale,
+                                           const float* columns) {
     const Floats row = broadcast(row_scale);
 #pragma GCC unroll 2
     for (size_t v = 0; v < kTileVectors; ++v) {
@@ -195,8 +199,8 @@ class PanelTile {
     }
   }
 
-  static void add_minimum(Floats (&sums)[kRows][kTileVectors], const float* rows,
-                          const float* columns) {
+  [[gnu::always_inline]] static void add_minimum(Floats (&sums)[kRows][kTileVectors],
+                                                 const float* rows, const float* columns) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < kRows; ++i) {
       const Floats row = broadcast(rows[i]);
@@ -261,7 +265,7 @@ void add_tiles(const Panel& panel, const BlockRows& a, const Tiles& tiles, const
     const int64_t at = row - first;
     Totals own = totals;
     if (own.at != nullptr) own.at += at * totals.stride;
-    with_tile_rows<kTileRows>(walk.row() - row, [&]<size_t kRows>() {
+    with_tile_rows<kTileRowsOf<size_t{T::kHalves}>>(walk.row() - row, [&]<size_t kRows>() {
       PanelTile<T, kRows>(panel, a, row).add(run, at, own, ahead);
     });
   }

@@ -35,7 +35,7 @@ constexpr int64_t kMostLinesAhead = 16;
 // columns and a lane of the rows of A. Tiles 0 to 3 hold integers, 4 and 5 columns, 6 and 7 rows.
 constexpr uint64_t kDotTiles = 4;
 constexpr int64_t kTileColumns = kVectorColumns;
-constexpr int64_t kLanes = kMostTileRows;
+constexpr auto kLanes = static_cast<int64_t>(kTileRows);
 // Integers of one tile are stored while those of the one before are scaled.
 constexpr int64_t kSlots = 2;
 constexpr int64_t kSlotNumbers = kTileColumns * kLanes;
