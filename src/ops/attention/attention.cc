@@ -24,8 +24,13 @@ auto tiles_of_rows(const Tensor& k_TKC, const Tensor& v_TKC) {
     const int64_t count = std::min(first + kKeyTile, block.last_query() + 1) - key;
     const int64_t at = (block.row + key - block.first_query) * K * C + kv_head * C;
     kernel.transpose(k + at, K * C, key - first, count, C, scratch);
-    return KeyTile{
-        .k = scratch, .v = v + at, .v_stride = K * C, .first = first, .begin = key - first};
+    KeyTile tile;
+    tile.k = scratch;
+    tile.v = v + at;
+    tile.v_stride = K * C;
+    tile.first = first;
+    tile.begin = key - first;
+    return tile;
   };
 }
 

@@ -248,9 +248,9 @@ inline I32 load_pairs(const uint16_t* at) { return simd::CORRAL_ISA::load<I32>(a
 
 /// score_rows() with pairs of channels multiplied in bf16. Each step of a chain adds the product of
 /// the second channel, then that of the first.
-template <int R, int V>
+template <int R, int V, class Next>
 inline void score_pairs_tile(const uint16_t* const* x, const uint16_t* k, int64_t key, int64_t C,
-                             float* s) {
+                             float* s, Next& next) {
   Array<const uint16_t*, R> row;
   Registers<R, V> sum;
 #pragma GCC unroll 8
@@ -265,6 +265,7 @@ inline void score_pairs_tile(const uint16_t* const* x, const uint16_t* k, int64_
     for (int v = 0; v < V; ++v) {
       keys[v] = load_pairs(k + c * kKeyTile + 2 * (key + v * kLanes));
     }
+    next.take_turn();
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const I32 pair = broadcast_pair(row[r] + c);
@@ -283,17 +284,18 @@ inline void score_pairs_tile(const uint16_t* const* x, const uint16_t* k, int64_
   }
 }
 
-template <int R>
+template <int R, class Next>
 inline void score_pairs(const uint16_t* const* x, const uint16_t* k, int64_t C, int64_t vectors,
-                        float* s) {
+                        float* s, BytesAhead ahead) {
+  Next next(ahead, parts_of(vectors, kTileVectors) * (C / 2));
   in_pieces<kTileVectors>(
-      vectors, [&]<int V>(int64_t v) { score_pairs_tile<R, V>(x, k, v * kLanes, C, s); });
+      vectors, [&]<int V>(int64_t v) { score_pairs_tile<R, V>(x, k, v * kLanes, C, s, next); });
 }
 
 /// weigh_rows() with pairs of keys multiplied in bf16; w[R, kKeyTile] is rounded.
-template <int R, int V>
+template <int R, int V, class Next>
 inline void weigh_pairs_tile(const uint16_t* w, const uint16_t* values, int64_t n, int64_t C,
-                             const float* factor, float* const* y, int64_t column) {
+                             const float* factor, float* const* y, int64_t column, Next& next) {
   Registers<R, V> sum;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -308,6 +310,7 @@ inline void weigh_pairs_tile(const uint16_t* w, const uint16_t* values, int64_t 
     for (int v = 0; v < V; ++v) {
       value[v] = load_pairs(values + j * C + 2 * (column + v * kLanes));
     }
+    next.take_turn();
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const I32 pair = broadcast_pair(w + r * kKeyTile + j);
@@ -326,17 +329,19 @@ inline void weigh_pairs_tile(const uint16_t* w, const uint16_t* values, int64_t 
   }
 }
 
-template <int R>
+template <int R, class Next>
 inline void weigh_pairs(const float* w, const uint16_t* values, int64_t n, const float* factor,
-                        float* const* y, int64_t C) {
+                        float* const* y, int64_t C, BytesAhead ahead) {
   alignas(64) Array<uint16_t, R* static_cast<int>(kKeyTile)> rounded;
   for (int64_t i = 0; i < R * kKeyTile; i += 2 * kLanes) {
     const auto first = reinterpret_cast<__m512>(simd::CORRAL_ISA::load(w + i));
     const auto second = reinterpret_cast<__m512>(simd::CORRAL_ISA::load(w + i + kLanes));
     simd::CORRAL_ISA::store(rounded + i, reinterpret_cast<I32>(_mm512_cvtne2ps_pbh(second, first)));
   }
-  in_pieces<kTileVectors>(C / kLanes, [&]<int V>(int64_t v) {
-    weigh_pairs_tile<R, V>(rounded, values, n, C, factor, y, v * kLanes);
+  const int64_t vectors = C / kLanes;
+  Next next(ahead, parts_of(vectors, kTileVectors) * (n / 2));
+  in_pieces<kTileVectors>(vectors, [&]<int V>(int64_t v) {
+    weigh_pairs_tile<R, V>(rounded, values, n, C, factor, y, v * kLanes, next);
   });
 }
 

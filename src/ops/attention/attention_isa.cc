@@ -86,53 +86,62 @@ void masked_softmax(const QueryRows& rows, int64_t row, int64_t n, const KeyTile
 }
 
 /// Raw scores of R rows with the first `vectors` vectors of the tile's keys.
-template <int R>
+template <int R, class Next>
 void score(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_t C, int64_t vectors,
-           float* s) {
+           float* s, BytesAhead ahead) {
   const float* const* q = rows.q + row;
   switch (tile.k_format) {
     case KvFormat::kF32:
-      return score_rows<R>(q, F32Keys{static_cast<const float*>(tile.k)}, C, vectors, s);
+      return score_rows<R, Next>(q, F32Keys{static_cast<const float*>(tile.k)}, C, vectors, s,
+                                 ahead);
     case KvFormat::kBF16: {
       const auto* k = static_cast<const uint16_t*>(tile.k);
 #if defined(__AVX512BF16__)
-      return score_pairs<R>(rows.q_bf16 + row, k, C, vectors, s);
+      return score_pairs<R, Next>(rows.q_bf16 + row, k, C, vectors, s, ahead);
 #else
-      return score_rows<R>(q, Bf16Keys{k}, C, vectors, s);
+      return score_rows<R, Next>(q, Bf16Keys{k}, C, vectors, s, ahead);
 #endif
     }
     case KvFormat::kQ8_0:
-      return score_rows<R>(q, Q8Keys(tile.k, C), C, vectors, s);
+      return score_rows<R, Next>(q, Q8Keys(tile.k, C), C, vectors, s, ahead);
     case KvFormat::kQ4_0:
-      return score_rows<R>(q, Q4Keys(tile.k, C), C, vectors, s);
+      return score_rows<R, Next>(q, Q4Keys(tile.k, C), C, vectors, s, ahead);
   }
 }
 
 /// y = y * factor + weights . values for the tile's keys [tile.begin, end).
-template <int R>
+template <int R, class Next>
 void weigh(const float* weights, const KeyTile& tile, int64_t end, const float* factor,
-           float* const* y, int64_t C) {
+           float* const* y, int64_t C, BytesAhead ahead) {
   switch (tile.v_format) {
     case KvFormat::kF32:
-      return weigh_rows<R>(weights + tile.begin,
-                           F32Values{static_cast<const float*>(tile.v), tile.v_stride},
-                           end - tile.begin, factor, y, C);
+      return weigh_rows<R, Next>(weights + tile.begin,
+                                 F32Values{static_cast<const float*>(tile.v), tile.v_stride},
+                                 end - tile.begin, factor, y, C, ahead);
     case KvFormat::kBF16: {
       const auto* v = static_cast<const uint16_t*>(tile.v);
 #if defined(__AVX512BF16__)
-      return weigh_pairs<R>(weights, v, end, factor, y, C);
+      return weigh_pairs<R, Next>(weights, v, end, factor, y, C, ahead);
 #else
-      return weigh_rows<R>(weights, Bf16Values{v, C}, end, factor, y, C);
+      return weigh_rows<R, Next>(weights, Bf16Values{v, C}, end, factor, y, C, ahead);
 #endif
     }
     case KvFormat::kQ8_0:
-      return weigh_rows<R>(weights, Q8Values(tile.v, C), end, factor, y, C);
+      return weigh_rows<R, Next>(weights, Q8Values(tile.v, C), end, factor, y, C, ahead);
     case KvFormat::kQ4_0:
-      return weigh_rows<R>(weights, Q4Values(tile.v, C), end, factor, y, C);
+      return weigh_rows<R, Next>(weights, Q4Values(tile.v, C), end, factor, y, C, ahead);
   }
 }
 
-template <int R>
+/// The part of some bytes for which the tile of rows from `row` on asks.
+BytesAhead part_of(const BytesAhead& all, const QueryRows& rows, int64_t row) {
+  const int64_t tiles = (rows.count + kRowTile - 1) / kRowTile;
+  const int64_t tile = row / kRowTile;
+  const int64_t begin = all.bytes * tile / tiles;
+  return {static_cast<const char*>(all.at) + begin, all.bytes * (tile + 1) / tiles - begin};
+}
+
+template <int R, class Next>
 void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_t C, float scale,
                  float* s) {
   Array<int64_t, R> end;
@@ -146,7 +155,7 @@ void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_
   if (most <= tile.begin) return;
 
   const int64_t vectors = (most + kLanes - 1) / kLanes;
-  score<R>(rows, row, tile, C, vectors, s);
+  score<R, Next>(rows, row, tile, C, vectors, s, part_of(tile.next_k, rows, row));
 
   constexpr int kPadded = (R + kLanes - 1) / kLanes * kLanes;
   alignas(64) Array<float, kPadded> factor = {};
@@ -172,30 +181,28 @@ void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_
     store(sum, fma(load(sum), broadcast(factor[r]), total[r]));
     y[r] = rows.out + (row + r) * C;
   }
-  weigh<R>(s, tile, most, factor, y, C);
+  weigh<R, Next>(s, tile, most, factor, y, C, part_of(tile.next_v, rows, row));
+}
+
+/// Asks for some bytes at once.
+void ask_for(const BytesAhead& bytes) {
+  const auto* const at = static_cast<const char*>(bytes.at);
+  for (int64_t i = 0; i < bytes.bytes; i += kLineBytes) __builtin_prefetch(at + i, 0, 2);
 }
 
 void attend(const QueryRows& rows, const KeyTile& tile, int64_t C, float scale) {
   // Zero, because the softmax of rows that see little may run over scores that were not computed.
   alignas(64) float s[kRowTile * kKeyTile] = {};
-  int64_t row = 0;
-  for (; row + kRowTile <= rows.count; row += kRowTile) {
-    attend_rows<kRowTile>(rows, row, tile, C, scale, s);
-  }
-  switch (rows.count - row) {
-    case 1:
-      return attend_rows<1>(rows, row, tile, C, scale, s);
-    case 2:
-      return attend_rows<2>(rows, row, tile, C, scale, s);
-    case 3:
-      return attend_rows<3>(rows, row, tile, C, scale, s);
-    case 4:
-      return attend_rows<4>(rows, row, tile, C, scale, s);
-    case 5:
-      return attend_rows<5>(rows, row, tile, C, scale, s);
-    default:
-      return;
-  }
+  // Few rows wait for the next keys: they ask for some with every channel. A tile of many asks for
+  // its share between its products.
+  constexpr int64_t kFewRows = 4 * kRowTile;
+  const bool few = rows.count <= kFewRows;
+  each_row_tile(rows.count, [&]<int R>(int64_t row) {
+    if (few) return attend_rows<R, Stream>(rows, row, tile, C, scale, s);
+    attend_rows<R, NoStream>(rows, row, tile, C, scale, s);
+    ask_for(part_of(tile.next_k, rows, row));
+    ask_for(part_of(tile.next_v, rows, row));
+  });
 }
 
 void merge(const QueryRows& rows, const QueryRows& part, int64_t C) {

@@ -23,6 +23,12 @@ inline constexpr int64_t kSumLanes = 16;
 enum class KvFormat : uint8_t { kF32, kBF16, kQ8_0, kQ4_0 };
 inline constexpr int kKvFormats = 4;
 
+/// So many bytes, to be asked for while something else is computed.
+struct BytesAhead {
+  const void* at = nullptr;
+  int64_t bytes = 0;
+};
+
 /// 64 keys and values of one head.
 struct KeyTile {
   const void* k = nullptr;  // vectors run along the keys: [C, kKeyTile] if f32
@@ -32,6 +38,9 @@ struct KeyTile {
   int64_t v_stride = 0;  // floats from one row of v to the next, if f32
   int64_t first = 0;     // position of key 0 of the tile
   int64_t begin = 0;     // keys before this one do not exist; 0 unless v is f32
+  // What those of the tile behind this one are read from, if it lies in memory.
+  BytesAhead next_k = {};
+  BytesAhead next_v = {};
 };
 
 /// Query rows with the state of their running softmax (Milakov and Gimelshein 2018).

@@ -22,6 +22,9 @@ inline constexpr int kTileVectors = 4;
 #else
 inline constexpr int kTileVectors = 2;
 #endif
+/// Vectors for R rows: of so few that they would wait for their own sums, more.
+template <int R>
+inline constexpr int kVectorsOf = R <= 2 ? 4 : kTileVectors;
 inline constexpr int kKeyVectors = static_cast<int>(kKeyTile) / kLanes;
 
 /// Plain arrays whose sizes are template parameters.
@@ -88,13 +91,48 @@ inline F32 exp_of_negative(F32 x) {
   return x < -87.3f ? F32{} : p * power;
 }
 
+/// Of the caches.
+inline constexpr int64_t kLineBytes = 64;
+
+/// How many parts of at most `most` make up the whole.
+inline int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
+
+/// Asks for nothing.
+struct NoStream {
+  NoStream(BytesAhead, int64_t) {}
+  void take_turn() const {}
+};
+
+/// Asks for some bytes in so many turns, in their order.
+class Stream {
+ public:
+  Stream(BytesAhead bytes, int64_t turns) : at_(static_cast<const char*>(bytes.at)) {
+    if (bytes.bytes == 0 || turns == 0) return;
+    lines_ = parts_of(bytes.bytes, turns * kLineBytes);
+    step_ = (bytes.bytes << kFraction) / (turns * lines_);
+  }
+  [[gnu::always_inline]] void take_turn() {
+    for (int64_t i = 0; i < lines_; ++i) {
+      __builtin_prefetch(at_ + (place_ >> kFraction), 0, 2);
+      place_ += step_;
+    }
+  }
+
+ private:
+  static constexpr int kFraction = 16;  // bits of a byte: there may be more turns than bytes
+  const char* at_;
+  int64_t place_ = 0;
+  int64_t step_ = 0;
+  int64_t lines_ = 0;  // a turn
+};
+
 /// Keys [C, kKeyTile] in f32, for score_rows(). Other readers (attention_formats.h) widen while
 /// they read, to the same floats that a widened tile holds.
 struct F32Keys {
   static constexpr int kStep = 1;                      // channels that one read brings
   static constexpr int64_t kBlock = int64_t{1} << 30;  // channels that share scales
   template <int R>
-  static constexpr int kVectors = kTileVectors;  // that fit in the registers beside R rows
+  static constexpr int kVectors = kVectorsOf<R>;  // that fit in the registers beside R rows
 
   template <int V>
   void open(int64_t, int64_t, Array<F32, V>&) const {}
@@ -111,8 +149,9 @@ struct F32Keys {
 };
 
 /// s[r, key..] = x[r] . keys for V vectors of keys from `key` on, R rows of x.
-template <int R, int V, class Keys>
-inline void score_tile(const float* const* x, const Keys& keys, int64_t key, int64_t C, float* s) {
+template <int R, int V, class Keys, class Next>
+inline void score_tile(const float* const* x, const Keys& keys, int64_t key, int64_t C, float* s,
+                       Next& next) {
   Array<const float*, R> row;
   Registers<R, V> sum;
 #pragma GCC unroll 8
@@ -128,6 +167,7 @@ inline void score_tile(const float* const* x, const Keys& keys, int64_t key, int
     for (int64_t c = block; c < end; c += Keys::kStep) {
       Registers<Keys::kStep, V> channels;
       keys.template read<V>(c, key, scale, channels);
+      next.take_turn();
 #pragma GCC unroll 2
       for (int step = 0; step < Keys::kStep; ++step) {
 #pragma GCC unroll 8
@@ -165,19 +205,37 @@ inline void in_pieces(int64_t vectors, const Tile& tile) {
   }
 }
 
-/// Scores of the first `vectors` vectors of keys.
-template <int R, class Keys>
+/// Calls tile.operator()<R>() for `rows` of 1 to kMost rows.
+template <int kMost = kRowTile, class Tile>
+inline void with_rows(int64_t rows, const Tile& tile) {
+  if constexpr (kMost > 1) {
+    if (rows < kMost) return with_rows<kMost - 1>(rows, tile);
+  }
+  tile.template operator()<kMost>();
+}
+/// Calls tile.operator()<R>(row) for tiles of at most kRowTile of some rows, in order.
+template <class Tile>
+inline void each_row_tile(int64_t rows, const Tile& tile) {
+  for (int64_t row = 0; row < rows; row += kRowTile) {
+    with_rows(rows - row, [&]<int R>() { tile.template operator()<R>(row); });
+  }
+}
+
+/// Scores of the first `vectors` vectors of keys. Asks for `ahead` meanwhile.
+template <int R, class Next = NoStream, class Keys>
 inline void score_rows(const float* const* x, const Keys& keys, int64_t C, int64_t vectors,
-                       float* s) {
-  in_pieces<Keys::template kVectors<R>>(
-      vectors, [&]<int V>(int64_t v) { score_tile<R, V>(x, keys, v * kLanes, C, s); });
+                       float* s, BytesAhead ahead = {}) {
+  constexpr int kMost = Keys::template kVectors<R>;
+  Next next(ahead, parts_of(vectors, kMost) * (C / Keys::kStep));
+  in_pieces<kMost>(vectors,
+                   [&]<int V>(int64_t v) { score_tile<R, V>(x, keys, v * kLanes, C, s, next); });
 }
 
 /// Values, rows of C floats `stride` apart, for weigh_rows().
 struct F32Values {
   static constexpr int kStep = 1;  // keys that one read brings
   template <int R>
-  static constexpr int kVectors = kTileVectors;
+  static constexpr int kVectors = kVectorsOf<R>;
 
   /// V vectors of channels from `column` on of key j (and those behind it, up to kStep).
   template <int V>
@@ -193,9 +251,9 @@ struct F32Values {
 };
 
 /// y[r] = y[r] * factor[r] + sum over keys j of w[r, j] * values[j], V vectors wide. n keys.
-template <int R, int V, class Values>
+template <int R, int V, class Values, class Next>
 inline void weigh_tile(const float* w, const Values& values, int64_t n, const float* factor,
-                       float* const* y, int64_t column) {
+                       float* const* y, int64_t column, Next& next) {
   Registers<R, V> sum;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -207,6 +265,7 @@ inline void weigh_tile(const float* w, const Values& values, int64_t n, const fl
   for (int64_t j = 0; j < n; j += Values::kStep) {
     Registers<Values::kStep, V> value;
     values.template read<V>(j, column, value);
+    next.take_turn();
 #pragma GCC unroll 2
     for (int step = 0; step < Values::kStep; ++step) {
 #pragma GCC unroll 8
@@ -229,12 +288,16 @@ inline void weigh_tile(const float* w, const Values& values, int64_t n, const fl
 }
 
 /// w[R, kKeyTile], already at the first key; n keys, and behind them weights of zero up to a whole
-/// step.
-template <int R, class Values>
+/// step. Asks for `ahead` meanwhile.
+template <int R, class Next = NoStream, class Values>
 inline void weigh_rows(const float* w, const Values& values, int64_t n, const float* factor,
-                       float* const* y, int64_t C) {
-  in_pieces<Values::template kVectors<R>>(
-      C / kLanes, [&]<int V>(int64_t v) { weigh_tile<R, V>(w, values, n, factor, y, v * kLanes); });
+                       float* const* y, int64_t C, BytesAhead ahead = {}) {
+  constexpr int kMost = Values::template kVectors<R>;
+  const int64_t vectors = C / kLanes;
+  Next next(ahead, parts_of(vectors, kMost) * (n / Values::kStep));
+  in_pieces<kMost>(vectors, [&]<int V>(int64_t v) {
+    weigh_tile<R, V>(w, values, n, factor, y, v * kLanes, next);
+  });
 }
 
 /// How many of a tile's keys a row sees: those up to position `last`.

@@ -86,6 +86,8 @@ auto tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types, const AttentionBlock
   const auto widened = [products](KvFormat format) {
     return format != KvFormat::kF32 && !(products && format == KvFormat::kBF16);
   };
+  const int64_t k_bytes = kv::key_tile_bytes(types.k, C);
+  const int64_t v_bytes = kv::value_tile_bytes(types.v, C);
   const bool k_widened = widened(k_format);
   const bool v_widened = widened(v_format);
   const auto load_keys = tile_kernel_of(k_TKC, k_format).load_keys;
@@ -100,7 +102,15 @@ auto tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types, const AttentionBlock
                     .k_format = k_format,
                     .v_format = v_format,
                     .v_stride = C,
-                    .first = first};
+                    .first = first,
+                    .begin = 0,
+                    .next_k = {},
+                    .next_v = {}};
+    if (first + kKeyTile <= block.last_query()) {
+      const auto next = view.tiles(position + kKeyTile, kv_head);
+      tile.next_k = {next.k, k_bytes};
+      tile.next_v = {next.v, v_bytes};
+    }
     if (rows < kWidenRows) return tile;
     if (k_widened) {
       load_keys(tile.k, C, scratch);
