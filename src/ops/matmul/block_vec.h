@@ -317,7 +317,8 @@ constexpr int64_t words_of_sum(int largest) {
 /// Products of narrow bytes are added in 16 bits, two of a word to each number.
 template <>
 struct Products<false> {
-  typedef int16_t Sum __attribute__((vector_size(32)));
+  // Unsigned: of columns that have no row of B they run over, and are not used.
+  typedef uint16_t Sum __attribute__((vector_size(32)));
   static constexpr bool kBeginWith = false;
   static Sum begin(I32) { return Sum{}; }
   static Sum add(Sum sum, U8 b, U8 a) {
