@@ -290,6 +290,7 @@ inline void score_pairs(const uint16_t* const* x, const uint16_t* k, int64_t C, 
   Next next(ahead, parts_of(vectors, kTileVectors) * (C / 2));
   in_pieces<kTileVectors>(
       vectors, [&]<int V>(int64_t v) { score_pairs_tile<R, V>(x, k, v * kLanes, C, s, next); });
+  next.finish();
 }
 
 /// weigh_rows() with pairs of keys multiplied in bf16; w[R, kKeyTile] is rounded.
@@ -343,6 +344,7 @@ inline void weigh_pairs(const float* w, const uint16_t* values, int64_t n, const
   in_pieces<kTileVectors>(vectors, [&]<int V>(int64_t v) {
     weigh_pairs_tile<R, V>(rounded, values, n, C, factor, y, v * kLanes, next);
   });
+  next.finish();
 }
 
 #endif

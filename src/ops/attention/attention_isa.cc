@@ -184,24 +184,16 @@ void attend_rows(const QueryRows& rows, int64_t row, const KeyTile& tile, int64_
   weigh<R, Next>(s, tile, most, factor, y, C, part_of(tile.next_v, rows, row));
 }
 
-/// Asks for some bytes at once.
-void ask_for(const BytesAhead& bytes) {
-  const auto* const at = static_cast<const char*>(bytes.at);
-  for (int64_t i = 0; i < bytes.bytes; i += kLineBytes) __builtin_prefetch(at + i, 0, 2);
-}
-
 void attend(const QueryRows& rows, const KeyTile& tile, int64_t C, float scale) {
   // Zero, because the softmax of rows that see little may run over scores that were not computed.
   alignas(64) float s[kRowTile * kKeyTile] = {};
   // Few rows wait for the next keys: they ask for some with every channel. A tile of many asks for
-  // its share between its products.
+  // its share when its products are done, as turns would take it longer than they bring.
   constexpr int64_t kFewRows = 4 * kRowTile;
   const bool few = rows.count <= kFewRows;
   each_row_tile(rows.count, [&]<int R>(int64_t row) {
     if (few) return attend_rows<R, Stream>(rows, row, tile, C, scale, s);
-    attend_rows<R, NoStream>(rows, row, tile, C, scale, s);
-    ask_for(part_of(tile.next_k, rows, row));
-    ask_for(part_of(tile.next_v, rows, row));
+    attend_rows<R, Burst>(rows, row, tile, C, scale, s);
   });
 }
 

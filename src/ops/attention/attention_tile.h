@@ -97,10 +97,18 @@ inline constexpr int64_t kLineBytes = 64;
 /// How many parts of at most `most` make up the whole.
 inline int64_t parts_of(int64_t whole, int64_t most) { return (whole + most - 1) / most; }
 
-/// Asks for nothing.
-struct NoStream {
-  NoStream(BytesAhead, int64_t) {}
+/// Asks for some bytes at once, when all turns are taken.
+class Burst {
+ public:
+  Burst(BytesAhead bytes, int64_t) : bytes_(bytes) {}
   void take_turn() const {}
+  void finish() const {
+    const auto* const at = static_cast<const char*>(bytes_.at);
+    for (int64_t i = 0; i < bytes_.bytes; i += kLineBytes) __builtin_prefetch(at + i, 0, 2);
+  }
+
+ private:
+  BytesAhead bytes_;
 };
 
 /// Asks for some bytes in so many turns, in their order.
@@ -117,6 +125,7 @@ class Stream {
       place_ += step_;
     }
   }
+  void finish() const {}
 
  private:
   static constexpr int kFraction = 16;  // bits of a byte: there may be more turns than bytes
@@ -222,13 +231,14 @@ inline void each_row_tile(int64_t rows, const Tile& tile) {
 }
 
 /// Scores of the first `vectors` vectors of keys. Asks for `ahead` meanwhile.
-template <int R, class Next = NoStream, class Keys>
+template <int R, class Next = Burst, class Keys>
 inline void score_rows(const float* const* x, const Keys& keys, int64_t C, int64_t vectors,
                        float* s, BytesAhead ahead = {}) {
   constexpr int kMost = Keys::template kVectors<R>;
   Next next(ahead, parts_of(vectors, kMost) * (C / Keys::kStep));
   in_pieces<kMost>(vectors,
                    [&]<int V>(int64_t v) { score_tile<R, V>(x, keys, v * kLanes, C, s, next); });
+  next.finish();
 }
 
 /// Values, rows of C floats `stride` apart, for weigh_rows().
@@ -289,7 +299,7 @@ inline void weigh_tile(const float* w, const Values& values, int64_t n, const fl
 
 /// w[R, kKeyTile], already at the first key; n keys, and behind them weights of zero up to a whole
 /// step. Asks for `ahead` meanwhile.
-template <int R, class Next = NoStream, class Values>
+template <int R, class Next = Burst, class Values>
 inline void weigh_rows(const float* w, const Values& values, int64_t n, const float* factor,
                        float* const* y, int64_t C, BytesAhead ahead = {}) {
   constexpr int kMost = Values::template kVectors<R>;
@@ -298,6 +308,7 @@ inline void weigh_rows(const float* w, const Values& values, int64_t n, const fl
   in_pieces<kMost>(vectors, [&]<int V>(int64_t v) {
     weigh_tile<R, V>(w, values, n, factor, y, v * kLanes, next);
   });
+  next.finish();
 }
 
 /// How many of a tile's keys a row sees: those up to position `last`.
