@@ -127,35 +127,17 @@ void gather_keys(const float* w, const float* const* x, int64_t rows, int64_t ke
   }
 }
 
-int64_t grad_tail(const GradRows& rows, int64_t row, int64_t n, const GradTile& tile, int64_t C,
-                  float scale, float* p, float* ds) {
-  switch (n) {
-    case 1:
-      return grad_rows<1>(rows, row, tile, C, scale, p, ds);
-    case 2:
-      return grad_rows<2>(rows, row, tile, C, scale, p, ds);
-    case 3:
-      return grad_rows<3>(rows, row, tile, C, scale, p, ds);
-    case 4:
-      return grad_rows<4>(rows, row, tile, C, scale, p, ds);
-    case 5:
-      return grad_rows<5>(rows, row, tile, C, scale, p, ds);
-    default:
-      return grad_rows<kRowTile>(rows, row, tile, C, scale, p, ds);
-  }
-}
-
 void backward(const GradRows& rows, const GradTile& tile, int64_t C, float scale) {
   alignas(64) float p[kBatchRows * kKeyTile];
   alignas(64) float ds[kBatchRows * kKeyTile];
   for (int64_t batch = 0; batch < rows.count; batch += kBatchRows) {
     const int64_t n = min(kBatchRows, rows.count - batch);
     int64_t keys = 0;
-    for (int64_t r = 0; r < n; r += kRowTile) {
-      const int64_t seen = grad_tail(rows, batch + r, min(int64_t{kRowTile}, n - r), tile, C, scale,
-                                     p + r * kKeyTile, ds + r * kKeyTile);
+    each_row_tile(n, [&]<int R>(int64_t r) {
+      const int64_t seen =
+          grad_rows<R>(rows, batch + r, tile, C, scale, p + r * kKeyTile, ds + r * kKeyTile);
       keys = max(keys, seen);
-    }
+    });
     gather_keys(p, rows.dout + batch, n, keys, tile.dv, C);
     gather_keys(ds, rows.q + batch, n, keys, tile.dk, C);
   }

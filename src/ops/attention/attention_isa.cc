@@ -135,7 +135,7 @@ void weigh(const float* weights, const KeyTile& tile, int64_t end, const float* 
 
 /// The part of some bytes for which the tile of rows from `row` on asks.
 BytesAhead part_of(const BytesAhead& all, const QueryRows& rows, int64_t row) {
-  const int64_t tiles = (rows.count + kRowTile - 1) / kRowTile;
+  const int64_t tiles = parts_of(rows.count, kRowTile);
   const int64_t tile = row / kRowTile;
   const int64_t begin = all.bytes * tile / tiles;
   return {static_cast<const char*>(all.at) + begin, all.bytes * (tile + 1) / tiles - begin};

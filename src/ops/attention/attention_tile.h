@@ -214,7 +214,7 @@ inline void in_pieces(int64_t vectors, const Tile& tile) {
   }
 }
 
-/// Calls tile.operator()<R>() for `rows` of 1 to kMost rows.
+/// Calls tile.operator()<R>() with R = `rows`, at least 1, or kMost if there are more.
 template <int kMost = kRowTile, class Tile>
 inline void with_rows(int64_t rows, const Tile& tile) {
   if constexpr (kMost > 1) {
