@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check configure build run test bench microbench format lint tidy asan tsan fuzz \
-        coverage clean test-web test-clients test-arm test-amx soak
+        coverage clean test-web test-clients test-arm test-emulated soak
 
 help: ## show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -44,8 +44,8 @@ test-arm: ## test the kernels for 64-bit ARM: Debian's cross compiler, run in qe
 	@tools/setup.sh build arm || echo 'test-arm: goes on with what there is'
 	@tools/test_arm.sh $(JOBS) '$(FILTER)'
 
-test-amx: setup ## test the kernels of AMX on a processor without it: its tiles in memory
-	@tools/test_amx.sh $(JOBS) '$(FILTER)'
+test-emulated: setup ## test the kernels of AVX-VNNI and AMX on a processor without these
+	@tools/test_emulated.sh $(JOBS) '$(FILTER)'
 
 test-web: build ## test the chat page: its modules with node, the whole in Debian's chromium
 	@[ ! -x "$$(command -v npm)" ] || [ -d tests/web/node_modules ] || \

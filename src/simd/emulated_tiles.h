@@ -1,7 +1,7 @@
 #pragma once
 
 // The tile registers of AMX in memory, so that its kernels can be tested on processors with AVX-512
-// and without tiles: what simd/tiles.h is in a build with CORRAL_EMULATE_TILES. After Intel's
+// and without tiles: what simd/tiles.h is in a build with CORRAL_EMULATE. After Intel's
 // "Software Developer's Manual", volume 2, TDPBSSD, TDPBUSD and TDPBF16PS. What a processor answers
 // with an exception, such as shapes that do not fit each other, stops the program.
 

@@ -8,11 +8,13 @@ namespace corral::simd {
 
 /// The instruction sets that kernels are compiled for, those of an architecture poorest first.
 enum class Isa {
-  kPortable,  // what every processor of the architecture has: SSE2 on x86-64, NEON on 64-bit ARM
-  kAvx2,      // AVX2, FMA, F16C (Intel Haswell, AMD Zen and later)
-  kAvx512,    // AVX-512 F, BW, DQ, VL with VNNI and BF16 (Intel Cooper Lake, AMD Zen 4 and later)
-  kAmx,       // that and products of tiles of bytes and of bf16 (Intel Sapphire Rapids and later)
-  kDotprod,   // products of bytes (ARM Cortex-A76 and Neoverse N1, Apple M1 and later)
+  kPortable,    // what every processor of the architecture has: SSE2 on x86-64, NEON on 64-bit ARM
+  kAvx2,        // AVX2, FMA, F16C (Intel Haswell, AMD Zen and later)
+  kAvxVnni,     // that and products of bytes (AVX-VNNI: Intel Alder Lake, AMD Zen 5 and later)
+  kAvx512,      // AVX-512 F, BW, DQ, VL and VNNI (Intel Cascade Lake, Ice Lake and later)
+  kAvx512Bf16,  // that and products of bf16 (Intel Cooper Lake, AMD Zen 4 and later)
+  kAmx,         // that and products of tiles of bytes and of bf16 (Intel Sapphire Rapids and later)
+  kDotprod,     // products of bytes (ARM Cortex-A76 and Neoverse N1, Apple M1 and later)
 };
 
 /// The sets that this processor and operating system run, poorest first; never empty. Asks the
@@ -22,48 +24,69 @@ std::vector<Isa> machine_isas();
 std::string machine_isa_names();
 /// The best of them.
 Isa detect_isa();
-/// Whether this build has tiles in memory instead of the processor's (simd/emulated_tiles.h).
-bool emulates_tiles();
+/// Whether this build has other instructions in the place of those of kAvxVnni and kAmx, so that
+/// their kernels can be tested on processors without them (simd/vec.h, simd/emulated_tiles.h).
+bool emulates_instructions();
 
-/// "portable" (on 64-bit ARM "neon"), "avx2", "avx512", "amx", "dotprod". parse_isa takes what this
-/// machine runs, and "portable" everywhere; it throws UsageError for anything else.
+/// "portable" (on 64-bit ARM "neon"), "avx2", "avx_vnni", "avx512", "avx512_bf16", "amx",
+/// "dotprod". parse_isa takes what this machine runs, and "portable" everywhere; it throws
+/// UsageError for anything else.
 std::string_view isa_name(Isa isa);
 Isa parse_isa(std::string_view name);
 
-/// One value for each instruction set; choose() never picks one that was not compiled in.
-/// Kernel folders keep their function tables in it. Inlined, it does not even refer to the others.
-/// What is no product of many rows does with AMX what AVX-512 does.
-template <class Table>
-[[gnu::always_inline]] inline const Table& choose(Isa isa, const Table& portable,
-                                                  [[maybe_unused]] const Table& avx2,
-                                                  [[maybe_unused]] const Table& avx512) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512 || isa == Isa::kAmx) return avx512;
-  if (isa == Isa::kAvx2) return avx2;
-#endif
-  (void)isa;
-  return portable;
+/// The set that a set adds something to; of kPortable that one.
+constexpr Isa poorer(Isa isa) {
+  switch (isa) {
+    case Isa::kAmx:
+      return Isa::kAvx512Bf16;
+    case Isa::kAvx512Bf16:
+      return Isa::kAvx512;
+    case Isa::kAvx512:
+    case Isa::kAvxVnni:
+      return Isa::kAvx2;
+    case Isa::kAvx2:
+    case Isa::kDotprod:
+    case Isa::kPortable:
+      break;
+  }
+  return Isa::kPortable;
 }
-/// The same for the few kernels that multiply bytes; with dotprod all others do what NEON does.
-template <class Table>
-[[gnu::always_inline]] inline const Table& choose(Isa isa, const Table& portable, const Table& avx2,
-                                                  const Table& avx512,
-                                                  [[maybe_unused]] const Table& dotprod) {
-#if defined(__aarch64__)
-  if (isa == Isa::kDotprod) return dotprod;
-#endif
-  return choose(isa, portable, avx2, avx512);
-}
-/// The same for the kernels that have tiles.
-template <class Table>
-[[gnu::always_inline]] inline const Table& choose(Isa isa, const Table& portable, const Table& avx2,
-                                                  const Table& avx512,
-                                                  [[maybe_unused]] const Table& amx,
-                                                  const Table& dotprod) {
+
+/// Whether processors of this architecture can have the set.
+constexpr bool is_of_this_architecture(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAmx) return amx;
+  return isa != Isa::kDotprod;
+#elif defined(__aarch64__)
+  return isa == Isa::kPortable || isa == Isa::kDotprod;
+#else
+  return isa == Isa::kPortable;
 #endif
-  return choose(isa, portable, avx2, avx512, dotprod);
+}
+
+/// `taken` becomes the table of the set kSet if that is `isa`. One of another architecture is not
+/// even referred to.
+template <Isa kSet, class Table>
+[[gnu::always_inline]] inline void take_if(Isa isa, [[maybe_unused]] const Table& table,
+                                           const Table*& taken) {
+  if constexpr (is_of_this_architecture(kSet)) {
+    if (isa == kSet) taken = &table;
+  }
+}
+
+/// One of the values for each instruction set: that of `isa` or of the next poorer set that has
+/// one. Kernel folders keep their function tables in them. All have one for each of three sets;
+/// those for the sets kOwn, which add something to a few kernels only, follow in that order.
+template <Isa... kOwn, class Table, class... Own>
+[[gnu::always_inline]] inline const Table& choose(Isa isa, const Table& portable, const Table& avx2,
+                                                  const Table& avx512, const Own&... own) {
+  const Table* taken = nullptr;
+  for (Isa set = isa; taken == nullptr; set = poorer(set)) {
+    (take_if<kOwn>(set, own, taken), ...);
+    take_if<Isa::kAvx512>(set, avx512, taken);
+    take_if<Isa::kAvx2>(set, avx2, taken);
+    take_if<Isa::kPortable>(set, portable, taken);
+  }
+  return *taken;
 }
 
 }  // namespace corral::simd

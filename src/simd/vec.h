@@ -115,6 +115,32 @@ inline float fma(float a, float b, float c) {
 #endif
 }
 
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(CORRAL_EMULATED_VNNI)
+/// An instruction adds products of bytes in 32 bits.
+#define CORRAL_DPBUSD
+/// sum + the products of four neighbouring bytes, of a unsigned and of b signed.
+inline I32 dpbusd(I32 sum, I32 a, I32 b) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<I32>(_mm512_dpbusd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVXVNNI__)
+  return reinterpret_cast<I32>(_mm256_dpbusd_avx_epi32(
+      reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  // The even bytes of 16 bits, then the odd ones.
+  const auto products = [](__m256i x, __m256i y) {
+    return reinterpret_cast<I32>(_mm256_madd_epi16(x, y));
+  };
+  const auto x = reinterpret_cast<__m256i>(a);
+  const auto y = reinterpret_cast<__m256i>(b);
+  return sum +
+         products(_mm256_and_si256(x, _mm256_set1_epi16(0xFF)),
+                  _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8)) +
+         products(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
+#endif
+}
+#endif
+
 inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
 inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
 inline float max(float a, float b) { return a > b ? a : b; }

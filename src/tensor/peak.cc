@@ -16,7 +16,9 @@ constexpr int64_t kRounds = 20000;
 
 PeakKernels kernels_of(const Device& device) {
   PeakKernels kernels =
-      simd::choose(device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak, dotprod::kPeak);
+      simd::choose<simd::Isa::kAvxVnni, simd::Isa::kAvx512Bf16, simd::Isa::kDotprod>(
+          device.isa(), portable::kPeak, avx2::kPeak, avx512::kPeak, avx_vnni::kPeak,
+          avx512_bf16::kPeak, dotprod::kPeak);
 #if defined(__x86_64__)
   if (device.isa() == simd::Isa::kAmx) {
     kernels.bf16 = amx::kPeak.bf16;

@@ -49,20 +49,19 @@ double bf16(int64_t rounds, float* sink) {
 constexpr PeakKernel bf16 = f32;
 #endif
 
-#if defined(__AVX512F__)
+#if defined(CORRAL_DPBUSD)
 double int8(int64_t rounds, float* sink) {
-  __m512i sums[kChains];
-  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_epi32(c);
-  const __m512i a = _mm512_set1_epi32(static_cast<int32_t>(sink[0]));
-  const __m512i b = _mm512_set1_epi32(static_cast<int32_t>(sink[1] * 1000));
+  using simd::CORRAL_ISA::I32;
+  I32 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = I32{} + c;
+  const I32 a = I32{} + static_cast<int32_t>(sink[0]);
+  const I32 b = I32{} + static_cast<int32_t>(sink[1] * 1000);
   for (int64_t i = 0; i < rounds; ++i) {
-    for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbusd_epi32(sums[c], a, b);
+    for (int c = 0; c < kChains; ++c) sums[c] = simd::CORRAL_ISA::dpbusd(sums[c], a, b);
   }
-  __m512i total = sums[0];
-  for (int c = 1; c < kChains; ++c) total = _mm512_add_epi32(total, sums[c]);
-  int32_t lanes[kLanes];
-  std::memcpy(lanes, &total, sizeof(total));
-  sink[2] = static_cast<float>(lanes[0]);
+  I32 total = sums[0];
+  for (int c = 1; c < kChains; ++c) total += sums[c];
+  sink[2] = static_cast<float>(total[0]);
   return 2.0 * 4.0 * kLanes * kChains * static_cast<double>(rounds);
 }
 #elif defined(__AVX2__)
@@ -119,7 +118,7 @@ constexpr PeakKernel int8 = f32;
 }  // namespace
 
 extern const PeakKernels kPeak;
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && !defined(CORRAL_DPBUSD)
 const PeakKernels kPeak = {f32, bf16, int8, int4};
 #else
 const PeakKernels kPeak = {f32, bf16, int8, int8};

@@ -12,7 +12,7 @@ struct PeakKernels {
   PeakKernel f32;
   PeakKernel bf16;  // the same as f32 where the instruction set has no bf16 products
   PeakKernel int8;  // the same as f32 in the portable set and NEON
-  PeakKernel int4;  // the same as int8 but with AVX2
+  PeakKernel int4;  // the same as int8 but with AVX2 alone
 };
 
 /// Those of an instruction set with tiles.
@@ -27,7 +27,13 @@ extern const PeakKernels kPeak;
 namespace avx2 {
 extern const PeakKernels kPeak;
 }
+namespace avx_vnni {
+extern const PeakKernels kPeak;
+}
 namespace avx512 {
+extern const PeakKernels kPeak;
+}
+namespace avx512_bf16 {
 extern const PeakKernels kPeak;
 }
 namespace amx {

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kGrain = 16384;
 
 AdamwKernel kernel_of(simd::Isa isa) {
-  return simd::choose<AdamwKernel>(isa, portable::adamw, avx2::adamw, avx512::adamw);
+  return simd::choose(isa, portable::kAdamw, avx2::kAdamw, avx512::kAdamw);
 }
 
 void copy_moments(const std::vector<Tensor>& from, std::vector<Tensor>& to, const char* which) {

@@ -38,8 +38,6 @@ inline Element update(const AdamwStep& s, Element e, F32 g) {
   return e;
 }
 
-}  // namespace
-
 void adamw(const AdamwStep& step, float* p, float* m, float* v, const float* g, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -57,5 +55,10 @@ void adamw(const AdamwStep& step, float* p, float* m, float* v, const float* g, 
   store_partial(m + i, e.m, rest);
   store_partial(v + i, e.v, rest);
 }
+
+}  // namespace
+
+extern const AdamwKernel kAdamw;
+const AdamwKernel kAdamw = adamw;
 
 }  // namespace corral::train::CORRAL_ISA

@@ -22,13 +22,13 @@ using AdamwKernel = void (*)(const AdamwStep& step, float* p, float* m, float* v
                              int64_t n);
 
 namespace portable {
-void adamw(const AdamwStep& step, float* p, float* m, float* v, const float* g, int64_t n);
+extern const AdamwKernel kAdamw;
 }
 namespace avx2 {
-void adamw(const AdamwStep& step, float* p, float* m, float* v, const float* g, int64_t n);
+extern const AdamwKernel kAdamw;
 }
 namespace avx512 {
-void adamw(const AdamwStep& step, float* p, float* m, float* v, const float* g, int64_t n);
+extern const AdamwKernel kAdamw;
 }
 
 }  // namespace corral::train

@@ -26,6 +26,7 @@ TEST(MeasurePeak, GrowsWithShorterOperandsWhereThereAreProductsOfThem) {
   // long as floats.
   const std::vector<std::pair<simd::Isa, Arithmetic>> faster = {
       {simd::Isa::kAvx2, Arithmetic::kInt4},
+      {simd::Isa::kAvxVnni, Arithmetic::kInt8},
       {simd::Isa::kAvx512, Arithmetic::kInt8},
       {simd::Isa::kAmx, Arithmetic::kInt8},
       {simd::Isa::kAmx, Arithmetic::kBF16}};
@@ -33,7 +34,8 @@ TEST(MeasurePeak, GrowsWithShorterOperandsWhereThereAreProductsOfThem) {
   int measured = 0;
   for (const auto& [isa, arithmetic] : faster) {
     if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
-    if (isa == simd::Isa::kAmx && simd::emulates_tiles()) continue;
+    const bool may_be_emulated = isa == simd::Isa::kAmx || isa == simd::Isa::kAvxVnni;
+    if (may_be_emulated && simd::emulates_instructions()) continue;
     ++measured;
     const DevicePtr device = test::test_device(isa, 1);
     // Other programs may take the processor away in either measurement, but not in all of them.

@@ -12,8 +12,7 @@ namespace {
 /// Tiles made of rows of k and v: k is transposed into the scratch, v stays where it is.
 auto tiles_of_rows(const Tensor& k_TKC, const Tensor& v_TKC) {
   const Device& device = *k_TKC.device();
-  const AttentionKernel& kernel =
-      simd::choose(device.isa(), portable::kAttention, avx2::kAttention, avx512::kAttention);
+  const AttentionKernel& kernel = attention_kernel(device);
   const float* k = k_TKC.data<float>();
   const float* v = v_TKC.data<float>();
   const int64_t K = k_TKC.dim(1);

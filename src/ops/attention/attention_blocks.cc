@@ -15,6 +15,11 @@ constexpr int64_t kSerialOperations = 400'000;
 
 }  // namespace
 
+const AttentionKernel& attention_kernel(const Device& device) {
+  return simd::choose<simd::Isa::kAvx512Bf16>(device.isa(), portable::kAttention, avx2::kAttention,
+                                              avx512::kAttention, avx512_bf16::kAttention);
+}
+
 AttentionBlocks attention_blocks(const char* op, const kv::Batch& batch, kv::AttentionSpan span,
                                  int64_t rows, bool cached) {
   if (!span.causal && (span.chunk_size > 0 || cached)) {

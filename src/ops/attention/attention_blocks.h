@@ -32,6 +32,10 @@ struct AttentionBlock {
   }
 };
 
+struct AttentionKernel;
+/// That of the device's instruction set.
+const AttentionKernel& attention_kernel(const Device& device);
+
 using AttentionBlocks = SmallVector<AttentionBlock, 2>;
 
 /// Cuts the batch's segments at chunk borders. Without a cache a block's keys are its own rows;

@@ -57,11 +57,7 @@ class ForwardPass {
  public:
   ForwardPass(Device& device, const AttentionRows& rows, std::span<const AttentionBlock> blocks,
               TileSource source)
-      : device_(device),
-        kernel_(
-            simd::choose(device.isa(), portable::kAttention, avx2::kAttention, avx512::kAttention)),
-        rows_(rows),
-        source_(source) {
+      : device_(device), kernel_(attention_kernel(device)), rows_(rows), source_(source) {
     make_units(blocks);
     split_units();
   }

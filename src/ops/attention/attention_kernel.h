@@ -132,5 +132,8 @@ extern const AttentionKernel kAttention;
 extern const KvTileKernel kKvTiles[kKvFormats];
 extern const AttentionGradKernel kAttentionGrad;
 }  // namespace avx512
+namespace avx512_bf16 {
+extern const AttentionKernel kAttention;
+}
 
 }  // namespace corral::ops

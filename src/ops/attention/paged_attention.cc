@@ -17,11 +17,6 @@ constexpr int64_t kGrain = 64;
 // Rows from which on a tile in fewer bits is widened once instead of by each pass over it.
 constexpr int64_t kWidenRows = 12;
 
-const AttentionKernel& kernel_of(const Tensor& x) {
-  return simd::choose(x.device()->isa(), portable::kAttention, avx2::kAttention,
-                      avx512::kAttention);
-}
-
 const KvTileKernel& tile_kernel_of(const Tensor& x, KvFormat format) {
   const auto i = static_cast<size_t>(format);
   return simd::choose(x.device()->isa(), portable::kKvTiles[i], avx2::kKvTiles[i],
@@ -82,7 +77,7 @@ auto tiles_of_pages(const Tensor& k_TKC, kv::KvTypes types, const AttentionBlock
   const int64_t C = k_TKC.dim(2);
   const KvFormat k_format = format_of(types.k);
   const KvFormat v_format = format_of(types.v);
-  const bool products = kernel_of(k_TKC).bf16_products;
+  const bool products = attention_kernel(*k_TKC.device()).bf16_products;
   const auto widened = [products](KvFormat format) {
     return format != KvFormat::kF32 && !(products && format == KvFormat::kBF16);
   };

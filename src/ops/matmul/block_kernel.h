@@ -183,6 +183,9 @@ extern const BlockKernels kBlocks;
 namespace avx2 {
 extern const BlockKernels kBlocks;
 }
+namespace avx_vnni {
+extern const BlockKernels kBlocks;
+}
 namespace avx512 {
 extern const BlockKernels kBlocks;
 }

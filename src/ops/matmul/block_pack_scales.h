@@ -61,7 +61,7 @@ struct SixteenSteps {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       const std::byte* const rows[4] = {at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]};
-      CORRAL_ISA::pack_scales<Format>(panel, quad, col + 4 * i, scales_at<Format>(rows, part));
+      CORRAL_ISA::pack_scales<Format>(panel, quad, col + 4 * i, whole_scales<Format>(rows, part));
     }
 #endif
   }

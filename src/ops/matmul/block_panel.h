@@ -30,7 +30,7 @@ constexpr size_t kTileRows = 1;
 /// Rows of A of a tile of a format with so many scales a group. Sixteen registers do not hold the
 /// dots of six rows beside products that are still added.
 template <size_t kHalves>
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && !defined(CORRAL_DPBUSD)
 constexpr size_t kTileRowsOf = kHalves == 2 ? 4 : kTileRows;
 #else
 constexpr size_t kTileRowsOf = kTileRows;

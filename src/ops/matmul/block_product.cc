@@ -81,8 +81,9 @@ struct Choice {
 Choice kernel_of(const Device& device, const Product& p) {
   const DType dtype = p.b_NK.dtype;
   const int64_t m = p.c_MN.rows;
-  BlockKernel kernel = of_format(simd::choose(device.isa(), portable::kBlocks, avx2::kBlocks,
-                                              avx512::kBlocks, dotprod::kBlocks),
+  BlockKernel kernel = of_format(simd::choose<simd::Isa::kAvxVnni, simd::Isa::kDotprod>(
+                                     device.isa(), portable::kBlocks, avx2::kBlocks,
+                                     avx512::kBlocks, avx_vnni::kBlocks, dotprod::kBlocks),
                                  dtype);
 #if defined(__x86_64__)
   if (device.isa() == simd::Isa::kAmx) {

@@ -3,6 +3,7 @@
 // What the formats unpack into, and the tools they share. For *_isa.cc files.
 
 #include "ops/matmul/block_lanes.h"
+#include "ops/matmul/block_products.h"
 
 namespace corral::ops::CORRAL_ISA {
 namespace {
@@ -219,10 +220,13 @@ struct GroupsOfRow {
   /// (scales_of_fields).
   template <uint8_t kMask, int kA, int kB, int kC, int kD>
   static Codes fields(const Codes& x) {
-#if defined(__AVX512VNNI__)
+#if defined(CORRAL_DPBUSD)
     const auto lane = [](int bits) { return U32x4{} + (uint32_t{kMask} << bits) * 0x01010101u; };
     const auto own = of_lanes<U32x4, Bytes>(lane(kA), lane(kB), lane(kC), lane(kD));
-    return {{{x.first.part[0] & own.part[0]}}, {{x.last.part[0] & own.part[0]}}};
+    const auto of = [&](const Bytes& all) {
+      return each<Bytes>([&](int i) { return all.part[i] & own.part[i]; });
+    };
+    return {of(x.first), of(x.last)};
 #else
     return shifted<kMask, -kA, -kB, -kC, -kD>(x);
 #endif

@@ -48,7 +48,7 @@ struct FourRows {
 /// of them, but where the product of the scales of A and B is nearly subnormal, below 2^-120.
 template <int kA, int kB, int kC, int kD>
 inline Floats scales_of_fields(const FourRows&, const Floats& scales) {
-#if defined(__AVX512VNNI__)
+#if defined(CORRAL_DPBUSD)
   const auto lane = [](int bits) { return F4{} + 1.0f / static_cast<float>(1 << bits); };
   return product(scales, of_lanes<F4, Floats>(lane(kA), lane(kB), lane(kC), lane(kD)));
 #else
@@ -56,7 +56,7 @@ inline Floats scales_of_fields(const FourRows&, const Floats& scales) {
 #endif
 }
 
-/// Of codes that are whole groups, in which no fields are left in place.
+/// Of codes in which no fields are left in place: whole groups, or words of sixteen rows.
 struct FourWholeRows : FourRows {
   explicit FourWholeRows(RowsAt all) : FourRows{all} {}
 };

@@ -26,6 +26,15 @@ inline auto scales_at(RowsAt at, int part) {
     return Format::scales(FourRows{at}, part);
   }
 }
+/// The same of codes in which no fields are left in place.
+template <class Format>
+inline Scales<Format::kHalves> whole_scales(RowsAt at, int part) {
+  if constexpr (Format::kStepQuads == 1) {
+    return Format::scales(at, part);
+  } else {
+    return Format::scales(FourWholeRows(at), part);
+  }
+}
 
 /// Four rows of B: `col` and those 1, 2 and 3 times `apart` behind it; for one behind the last row
 /// of B the last is taken again.

@@ -141,15 +141,5 @@ inline Codes whole_groups(const std::byte* at, int part) {
   }
 }
 
-/// The scales of that quad of four rows.
-template <class Format>
-inline Scales<Format::kHalves> whole_scales(RowsAt at, int part) {
-  if constexpr (Format::kStepQuads == 1) {
-    return Format::scales(at, part);
-  } else {
-    return Format::scales(FourWholeRows(at), part);
-  }
-}
-
 }  // namespace
 }  // namespace corral::ops::CORRAL_ISA

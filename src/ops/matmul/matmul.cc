@@ -135,8 +135,9 @@ void zero(const MutableMatrix& c) {
 }
 
 const MatmulKernel& kernel_of(const Device& device) {
-  return simd::choose(device.isa(), portable::kMatmul, avx2::kMatmul, avx512::kMatmul, amx::kMatmul,
-                      portable::kMatmul);
+  return simd::choose<simd::Isa::kAvx512Bf16, simd::Isa::kAmx>(device.isa(), portable::kMatmul,
+                                                               avx2::kMatmul, avx512::kMatmul,
+                                                               avx512_bf16::kMatmul, amx::kMatmul);
 }
 
 /// Whether there is something to multiply; zeros are written where there are only empty sums.

@@ -61,6 +61,9 @@ extern const MatmulKernel kMatmul;
 namespace avx512 {
 extern const MatmulKernel kMatmul;
 }
+namespace avx512_bf16 {
+extern const MatmulKernel kMatmul;
+}
 namespace amx {
 #if defined(__x86_64__)
 extern const MatmulKernel kMatmul;
