@@ -234,9 +234,10 @@ inline Floats spread(const float* x) {
   const __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(x));
   return {{reinterpret_cast<F32>(_mm512_maskz_permutexvar_ps(0xFFFF, order, all))}};
 #elif defined(__AVX2__)
+  const __m256 all = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(x));
   const auto two = [&](int g) {
     return reinterpret_cast<F32>(
-        _mm256_blend_ps(_mm256_broadcast_ss(x + g), _mm256_broadcast_ss(x + g + 1), 0xF0));
+        _mm256_permutevar_ps(all, _mm256_setr_epi32(g, g, g, g, g + 1, g + 1, g + 1, g + 1)));
   };
   return {{two(0), two(2)}};
 #else

@@ -50,12 +50,10 @@ inline void pack_group(const Panel& panel, int64_t group, int64_t col, RowsAt bl
 template <class Format>
 inline void pack_four(const Panel& panel, const BlockPiece& p, int64_t col, int64_t c,
                       int64_t first, int64_t step) {
-  each_quad<Format>(
-      p, col + c, step,
-      [&](int64_t quad, const Codes(&b)[kRowsB], const Scales<Format::kHalves>& scales) {
-        pack_codes<Format>(panel, quad - first, c, b);
-        pack_scales<Format>(panel, quad - first, c, scales);
-      });
+  each_quad<Format>(p, col + c, step, [&](int64_t quad, const auto& codes, const auto& scales) {
+    pack_codes<Format>(panel, quad - first, c, {codes(0), codes(1), codes(2), codes(3)});
+    pack_scales<Format>(panel, quad - first, c, scales());
+  });
 }
 
 #if defined(__AVX2__)

@@ -63,33 +63,32 @@ inline Ints dots(const int32_t* start, const F& products) {
   return Of::kBeginWith || Format::kOffset == 0 ? all : sum(all, spread(start));
 }
 
-/// One step of the chains of a row of A with four rows of B.
-template <class Format>
-inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const Codes (&b)[kRowsB],
-                       const Scales<Format::kHalves>& scales) {
+/// One step of the chains of a row of A with four rows of B: codes(j) of row j, scales() of all.
+template <class Format, class CodesOf, class ScalesOfAll>
+inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const CodesOf& codes,
+                       const ScalesOfAll& scales) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
   const auto first = load64<Bytes>(a.bytes + at * kQuad);
   const auto last = load64<Bytes>(a.bytes + at * kQuad + 64);
-  const Floats a_scale = spread(a.scales + at * kQuadGroups);
   const int32_t* start = a.start + at * kHalves * kQuadGroups;
+  Ints all[Format::kHalves];
   if constexpr (kHalves == 1) {
-    const Ints all = dots<Format, 2>(start, [&](size_t j, auto& sum) {
-      sum.add(b[j].first, first);
-      sum.add(b[j].last, last);
+    all[0] = dots<Format, 2>(start, [&](size_t j, auto& sum) {
+      const Codes b = codes(j);
+      sum.add(b.first, first);
+      sum.add(b.last, last);
     });
-    chains = add_scaled(chains, all, a_scale, scales.scale[0]);
   } else {
-    const Ints of_first =
-        dots<Format, 1>(start, [&](size_t j, auto& sum) { sum.add(b[j].first, first); });
-    const Ints of_last =
-        dots<Format, 1>(start + 4, [&](size_t j, auto& sum) { sum.add(b[j].last, last); });
-    chains = add_scaled(chains, of_first, a_scale, scales.scale[0]);
-    chains = add_scaled(chains, of_last, a_scale, scales.scale[1]);
+    all[0] = dots<Format, 1>(start, [&](size_t j, auto& sum) { sum.add(codes(j).first, first); });
+    all[1] = dots<Format, 1>(start + 4, [&](size_t j, auto& sum) { sum.add(codes(j).last, last); });
   }
+  const Scales<Format::kHalves> b = scales();
+  const Floats a_scale = spread(a.scales + at * kQuadGroups);
+  for (int64_t h = 0; h < kHalves; ++h) chains = add_scaled(chains, all[h], a_scale, b.scale[h]);
   if constexpr (Format::kMinimum) {
     const float* sums = a.sums + at * kHalves * kQuadGroups;
     for (int64_t h = 0; h < kHalves; ++h) {
-      chains = add_product(chains, spread(sums + h * kQuadGroups), scales.minimum[h]);
+      chains = add_product(chains, spread(sums + h * kQuadGroups), b.minimum[h]);
     }
   }
   return chains;
@@ -148,12 +147,19 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
   const int64_t quads = p.quads();
   Floats chains[kRowsA];
   for (Floats& c : chains) c = broadcast(0.0f);
-  const auto add = [&](int64_t quad, const Codes(&b)[kRowsB],
-                       const Scales<Format::kHalves>& scales) {
+  const auto add = [&](int64_t quad, const auto& codes, const auto& scales) {
+    if constexpr (kRowsA == 1) {
+      // As they are needed, or there would not be registers enough.
+      chains[0] = add_quad<Format>(chains[0], p.a, row * quads + quad, codes, scales);
+    } else {
+      const Codes b[kRowsB] = {codes(0), codes(1), codes(2), codes(3)};
+      const Scales<Format::kHalves> of_b = scales();
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kRowsA; ++i) {
-      chains[i] = add_quad<Format>(chains[i], p.a, (row + static_cast<int64_t>(i)) * quads + quad,
-                                   b, scales);
+      for (size_t i = 0; i < kRowsA; ++i) {
+        chains[i] = add_quad<Format>(
+            chains[i], p.a, (row + static_cast<int64_t>(i)) * quads + quad,
+            [&](size_t j) { return b[j]; }, [&] { return of_b; });
+      }
     }
   };
   const RowWalk<Format> walk(p, col, apart);

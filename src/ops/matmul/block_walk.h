@@ -47,7 +47,8 @@ class RowWalk {
     }
   }
 
-  /// f(quad, codes of each row, scales) for all whole quads. Asks for what lies `ahead` bytes
+  /// f(quad, codes, scales) for all whole quads: codes(j) unpacks row j, scales() are those of all
+  /// four. Asks for what lies `ahead` bytes
   /// behind what it reads.
   template <class F>
   void whole_quads(int64_t ahead, const F& f) const {
@@ -90,9 +91,9 @@ class RowWalk {
 
   template <class F>
   static void one_quad(RowsAt at, int64_t quad, int part, const F& f) {
-    const Codes all[kRowsB] = {codes_at<Format>(at[0], part), codes_at<Format>(at[1], part),
-                               codes_at<Format>(at[2], part), codes_at<Format>(at[3], part)};
-    f(quad, all, scales_at<Format>(at, part));
+    f(
+        quad, [&](size_t j) { return codes_at<Format>(at[j], part); },
+        [&] { return scales_at<Format>(at, part); });
   }
 
   int64_t groups_;
@@ -113,7 +114,7 @@ inline void fetch_later(const RowWalk<Format>& rows, int64_t step) {
   }
 }
 
-/// f(quad, codes of each row, scales) for the quads of a step of the four rows of B from `col` on.
+/// f(quad, codes, scales), as above, for the quads of a step of the four rows of B from `col` on.
 template <class Format, class F>
 inline void each_quad(const BlockPiece& p, int64_t col, int64_t step, const F& f) {
   const RowWalk<Format> rows(p, col);
