@@ -122,15 +122,18 @@ class SixteenColumns {
     }
   }
 
-  /// The first or the last halves of the groups, two at a time: vectors of two registers leave room
-  /// for no more.
+  /// The first or the last halves of the groups, two at a time, and one register of their vectors
+  /// after the other: there is room for no more.
   template <Bytes Codes::*kHalf>
   void pack_halves(int64_t quad, int64_t half, int part) const {
-    pack_half<kHalf, 0, Format::kPartner>(quad, half, part);
-    pack_half<kHalf, 3 - Format::kPartner, 3>(quad, half, part);
+#pragma GCC unroll 2
+    for (int i = 0; i < kParts; ++i) {
+      pack_half<kHalf, 0, Format::kPartner>(quad, half, part, i);
+      pack_half<kHalf, 3 - Format::kPartner, 3>(quad, half, part, i);
+    }
   }
   template <Bytes Codes::*kHalf, int... kGroups>
-  void pack_half(int64_t quad, int64_t half, int part) const {
+  void pack_half(int64_t quad, int64_t half, int part, int i) const {
     const Words<Bytes> all[] = {
         {{codes<kGroups, 0>(part).*kHalf, codes<kGroups, 1>(part).*kHalf,
           codes<kGroups, 2>(part).*kHalf, codes<kGroups, 3>(part).*kHalf}}...};
@@ -138,7 +141,10 @@ class SixteenColumns {
 #pragma GCC unroll 2
     for (size_t g = 0; g < sizeof...(kGroups); ++g) {
 #pragma GCC unroll 4
-      for (int64_t k = 0; k < 4; ++k) store_word(to[g] + half * kHalfBytes, k, all[g].word[k]);
+      for (int64_t k = 0; k < 4; ++k) {
+        std::byte* const word = to[g] + half * kHalfBytes + k * kPanelColumns * 4;
+        simd::CORRAL_ISA::store(word + i * simd::CORRAL_ISA::kVectorBytes, all[g].word[k].part[i]);
+      }
     }
   }
 
