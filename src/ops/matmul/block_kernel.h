@@ -92,10 +92,12 @@ struct RowOrder {
 /// Rows of A as bytes: a piece is the 16 bytes of a half of a group. Formats with a scale for every
 /// 16 values have two sums a group, the others one.
 struct BlockRows {
-  int8_t* bytes;   // of every half of a group, 16
-  float* scales;   // of every group
-  int32_t* start;  // of every group, or of its halves: -offset * the sum of the bytes
-  float* sums;     // likewise: -scale * the sum of the bytes
+  int8_t* bytes;  // of every half of a group, 16
+  float* scales;  // of every group
+  // Of every group, or of its halves: -offset * the sum of the bytes, as sums of products take it
+  // (Products::kTwoStarts).
+  int32_t* start;
+  float* sums;  // likewise: -scale * the sum of the bytes
   RowOrder order;
 };
 

@@ -83,7 +83,8 @@ inline void in_order(V& sum) {
 #endif
 }
 
-/// Sums of dot4: begun with what they are added to or ended with it, whichever costs less.
+/// Sums of dot4: begun with what they are added to or ended with it, whichever costs less. That is
+/// BlockRows::start, of rows of A that quantize() left.
 template <bool kWide>
 struct Products {
   using Sum = I32;
@@ -100,6 +101,11 @@ struct Products {
     return sum;
   }
   static I32 end(Sum sum, I32 with) { return kBeginWith ? sum : sum + with; }
+
+  /// Whether a start is two numbers, one for the first two bytes of every four and one for the
+  /// others, in the low and the high half of its bits.
+  static constexpr bool kTwoStarts = false;
+  static int32_t total(int32_t start) { return start; }
 };
 
 /// The same in all lanes.
@@ -120,17 +126,19 @@ struct AllProducts {
   }
 };
 
-/// How many words, of a group's eight, a sum has room for where no byte of b is above `largest`.
+/// How many words, of a group's eight, a sum has room for where no byte of b is above `largest` and
+/// `offset` is taken from each: only the end has to fit, as what runs over on the way comes back.
 #if defined(__AVX2__) && !defined(CORRAL_DPBUSD)
-constexpr int64_t words_of_sum(int largest) {
-  const int products = 32767 / (127 * largest);
+constexpr int64_t words_of_sum(int largest, int offset) {
+  const int magnitude = largest - offset > offset ? largest - offset : offset;
+  const int products = 32767 / (127 * magnitude);
   return largest > 63 || products >= 16 ? 8 : products >= 8 ? 4 : 2;
 }
 
 /// Products of narrow bytes are added in 16 bits, two of a word to each number.
 template <>
 struct Products<false> {
-  // Unsigned: of columns that have no row of B they run over, and are not used.
+  // Unsigned: they run over on the way, and of columns that have no row of B, which nobody uses.
   typedef uint16_t Sum __attribute__((vector_size(32)));
   static constexpr bool kBeginWith = false;
   static Sum begin(I32) { return Sum{}; }
@@ -141,12 +149,15 @@ struct Products<false> {
     return sum;
   }
   static I32 end(Sum sum, I32 with) {
-    return with + reinterpret_cast<I32>(
-                      _mm256_madd_epi16(reinterpret_cast<__m256i>(sum), _mm256_set1_epi16(1)));
+    return reinterpret_cast<I32>(_mm256_madd_epi16(
+        reinterpret_cast<__m256i>(sum + reinterpret_cast<Sum>(with)), _mm256_set1_epi16(1)));
   }
+
+  static constexpr bool kTwoStarts = true;
+  static int32_t total(int32_t start) { return static_cast<int16_t>(start) + (start >> 16); }
 };
 #else
-constexpr int64_t words_of_sum(int) { return 8; }
+constexpr int64_t words_of_sum(int, int) { return 8; }
 #endif
 
 }  // namespace

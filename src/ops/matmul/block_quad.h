@@ -57,8 +57,11 @@ struct FormatOf {
   static constexpr bool kWide = largest == kSigned;
   static constexpr int kOffset = kWide ? kWideOffset : offset;
   /// Words of a group, or of its halves, whose products are added before they need 32 bits.
-  static constexpr int64_t kWords =
-      words_of_sum(largest) < 8 / int64_t{halves} ? words_of_sum(largest) : 8 / int64_t{halves};
+  static constexpr int64_t kWords = words_of_sum(largest, offset) < 8 / int64_t{halves}
+                                        ? words_of_sum(largest, offset)
+                                        : 8 / int64_t{halves};
+  // What is taken back is in one sum.
+  static_assert(kOffset == 0 || kWords == 8 / int64_t{halves});
   static constexpr bool kMinimum = minimum;
   static constexpr size_t kHalves = halves;
   /// The group that has most of its bytes in common with the first; so have the other two.

@@ -61,12 +61,13 @@ inline U8x16 rounded(const float* x, float inverse) {
 #endif
 }
 
-/// The sums of the first and of the last 16 bytes of each group.
+/// The sums of the first and of the last 16 bytes of each group, of every four those that are ones
+/// in `bytes`.
 struct QuadSums {
   I4 half[2];
 
-  QuadSums(const Bytes& first, const Bytes& last) {
-    const Bytes ones = each<Bytes>([](int) { return U8{} + 1; });
+  QuadSums(const Bytes& first, const Bytes& last, uint32_t bytes = 0x01010101) {
+    const Bytes ones = each<Bytes>([&](int) { return reinterpret_cast<U8>(U32{} + bytes); });
     const Ints zero = broadcast(0);
     const Ints sums =
         sums_of_lanes(dot4<false>(zero, ones, first), dot4<false>(zero, ones, last), zero, zero);
@@ -74,7 +75,22 @@ struct QuadSums {
     store64(lane, sums);
     for (int h = 0; h < 2; ++h) half[h] = I4{lane[0][h], lane[1][h], lane[2][h], lane[3][h]};
   }
+  /// Of whole groups, or of half h.
+  I4 of(int64_t halves, int64_t h) const { return halves == 1 ? half[0] + half[1] : half[h]; }
 };
+
+/// BlockRows::start of four groups or halves of them, from the sums of their bytes and of the first
+/// two of every four.
+template <class Format>
+inline I4 starts(I4 all, I4 first_two) {
+  if constexpr (Format::kOffset != 0 && Products<Format::kWide>::kTwoStarts) {
+    const I4 first = -Format::kOffset * first_two;
+    const I4 others = -Format::kOffset * (all - first_two);
+    return (first & 0xFFFF) | (others << 16);
+  } else {
+    return -Format::kOffset * all;
+  }
+}
 
 /// Where a row of A goes.
 struct RowOfA {
@@ -131,11 +147,12 @@ void quantize_quad(const float* x, const RowOfA& to, int64_t quad) {
   to.store_bytes(quad, 0, bytes[0]);
   to.store_bytes(quad, 1, bytes[1]);
   to.store_scales(quad, scale);
-  QuadSums sums(first, last);
-  if constexpr (kHalves == 1) sums.half[0] += sums.half[1];
+  const QuadSums all(first, last);
+  const QuadSums first_two(first, last, 0x00000101);
   for (int64_t h = 0; h < kHalves; ++h) {
-    to.store_sums(quad, h, -Format::kOffset * sums.half[h],
-                  -scale * __builtin_convertvector(sums.half[h], F4));
+    const I4 sum = all.of(kHalves, h);
+    to.store_sums(quad, h, starts<Format>(sum, first_two.of(kHalves, h)),
+                  -scale * __builtin_convertvector(sum, F4));
   }
 }
 

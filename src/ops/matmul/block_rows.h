@@ -20,18 +20,21 @@ constexpr int64_t kFewRows = 8;
 
 /// The sum, in 32 bits unless it is to stay as it is.
 template <class Of, bool kStays, class Sum>
-inline auto widened(Sum sum) {
-  if constexpr (kStays || sizeof(sum[0]) == sizeof(int32_t)) {
+inline auto widened(Sum sum, I32 with = I32{}) {
+  if constexpr (kStays) {
     return sum;
+  } else if constexpr (sizeof(sum[0]) == sizeof(int32_t)) {
+    return sum + with;
   } else {
-    return Of::end(sum, I32{});
+    return Of::end(sum, with);
   }
 }
 
 /// Lane g, element j of the result is the sum of lane g of sums[j], each of kWords words an
-/// element. Of one that has room for more of them, lanes are folded before they need 32 bits.
+/// element, and of `with`. Of one that has room for more of them, lanes are folded before they need
+/// 32 bits.
 template <class Format, int64_t kWords, class Of>
-inline Ints sums_of_rows(const AllProducts<Of> (&sums)[kRowsB]) {
+inline Ints sums_of_rows(const AllProducts<Of> (&sums)[kRowsB], const Ints& with) {
   constexpr bool kRoomForTwo = 2 * kWords <= Format::kWords;
   constexpr bool kRoomForFour = 4 * kWords <= Format::kWords;
   return each<Ints>([&](int i) -> I32 {
@@ -42,7 +45,7 @@ inline Ints sums_of_rows(const AllProducts<Of> (&sums)[kRowsB]) {
     };
     const auto ab = two_rows(0);
     const auto cd = two_rows(2);
-    return widened<Of, false>(unpack_low_64(ab, cd) + unpack_high_64(ab, cd));
+    return widened<Of, false>(unpack_low_64(ab, cd) + unpack_high_64(ab, cd), with.part[i]);
   });
 }
 
@@ -59,8 +62,8 @@ inline Ints dots(const int32_t* start, const F& products) {
     sums[j].begin(with);
     products(j, sums[j]);
   }
-  const Ints all = sums_of_rows<Format, kWords>(sums);
-  return Of::kBeginWith || Format::kOffset == 0 ? all : sum(all, spread(start));
+  const bool end_with = !Of::kBeginWith && Format::kOffset != 0;
+  return sums_of_rows<Format, kWords>(sums, end_with ? spread(start) : broadcast(0));
 }
 
 /// One step of the chains of a row of A with four rows of B: codes(j) of row j, scales() of all.
@@ -110,7 +113,8 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
   const auto last = same_lanes(reinterpret_cast<const std::byte*>(bytes + 64));
   const Ints sums =
       dot4<Format::kWide>(dot4<Format::kWide>(broadcast(0), b.first, first), b.last, last);
-  const F4 dot = __builtin_convertvector(lane_sums(sums) + a.start[at], F4);
+  const int32_t start = Products<Format::kWide>::total(a.start[at]);
+  const F4 dot = __builtin_convertvector(lane_sums(sums) + start, F4);
   chain = fma4(dot, a.scales[at] * scales.scale, chain);
   if constexpr (Format::kMinimum) chain = fma4(a.sums[at] - F4{}, scales.minimum, chain);
   return chain;

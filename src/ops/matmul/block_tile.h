@@ -147,13 +147,11 @@ class PanelTile {
 #pragma GCC unroll 8
     for (int64_t word = 0; word < 8; ++word) {
       const int64_t half = word / kHalfWords;
-      // What the products that begin or end here are added to.
-      const auto with = [&](size_t i, size_t v) -> Ints {
-        if (word % kHalfWords >= T::kWords) return dots[i][v];
+      const auto start = [&](size_t i) {
         return broadcast(T::kOffset ? group.start[half * kOwnRows + static_cast<int64_t>(i)] : 0);
       };
       if (word % T::kWords == 0) {
-        each_sum([&](size_t i, size_t v) { products[i][v].begin(with(i, v)); });
+        each_sum([&](size_t i, size_t v) { products[i][v].begin(start(i)); });
       }
       add_word(products, group.words + word * 4 * kPanelColumns,
                group.bytes + word / 4 * 16 * kOwnRows + word % 4 * 4);
@@ -162,7 +160,10 @@ class PanelTile {
 #pragma GCC unroll 8
       for (size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-        for (size_t v = 0; v < kTileVectors; ++v) dots[i][v] = products[i][v].end(with(i, v));
+        for (size_t v = 0; v < kTileVectors; ++v) {
+          const Ints own = products[i][v].end(start(i));
+          dots[i][v] = word % kHalfWords < T::kWords ? own : sum(dots[i][v], own);
+        }
         if (!is_whole) continue;
         // Row by row: sixteen registers would not hold the dots of all.
         scale(sums[i], dots[i], group.row_scale[i], group.scale + half * kPanelColumns);
