@@ -30,71 +30,125 @@ inline auto widened(Sum sum, I32 with = I32{}) {
   }
 }
 
-/// Lane g, element j of the result is the sum of lane g of sums[j], each of kWords words an
+/// Element j of a lane of the result is the sum of the lane of sums[j], each of kWords words an
 /// element, and of `with`. Of one that has room for more of them, lanes are folded before they need
 /// 32 bits.
 template <class Format, int64_t kWords, class Of>
-inline Ints sums_of_rows(const AllProducts<Of> (&sums)[kRowsB], const Ints& with) {
+inline I32 sums_of_rows(const typename Of::Sum (&sums)[kRowsB], I32 with) {
   constexpr bool kRoomForTwo = 2 * kWords <= Format::kWords;
   constexpr bool kRoomForFour = 4 * kWords <= Format::kWords;
-  return each<Ints>([&](int i) -> I32 {
-    const auto two_rows = [&](size_t j) {
-      const auto a = widened<Of, kRoomForTwo>(sums[j].part[i]);
-      const auto b = widened<Of, kRoomForTwo>(sums[j + 1].part[i]);
-      return widened<Of, kRoomForFour>(unpack_low_32(a, b) + unpack_high_32(a, b));
-    };
-    const auto ab = two_rows(0);
-    const auto cd = two_rows(2);
-    return widened<Of, false>(unpack_low_64(ab, cd) + unpack_high_64(ab, cd), with.part[i]);
-  });
+  const auto two_rows = [&](size_t j) {
+    const auto a = widened<Of, kRoomForTwo>(sums[j]);
+    const auto b = widened<Of, kRoomForTwo>(sums[j + 1]);
+    return widened<Of, kRoomForFour>(unpack_low_32(a, b) + unpack_high_32(a, b));
+  };
+  const auto ab = two_rows(0);
+  const auto cd = two_rows(2);
+  return widened<Of, false>(unpack_low_64(ab, cd) + unpack_high_64(ab, cd), with);
 }
 
-/// The dots of a quad of A, or of the first or the last 16 values of its groups, with four rows of
-/// B: lane g, element j for group g and row j. products(j, sum) adds those of row j, kWords words
-/// an element.
-template <class Format, int64_t kWords, class F>
-inline Ints dots(const int32_t* start, const F& products) {
+/// Whether several rows of A meet a row of B as it is unpacked, a register of it after the other:
+/// then their sums stay in registers. Else four rows of B are unpacked first: with two scales a
+/// group registers share most of what is unpacked, and with AVX-512 all of them have room.
+template <class Format>
+constexpr bool kTogether = kParts == 2 && Format::kHalves == 1;
+
+/// The dots of a quad of rows of A, or of the first or the last 16 values of its groups, with four
+/// rows of B: lane g, element j for group g and row j. add(i, part, b, sum) adds, in the register
+/// `part`, the products of row i of A with the codes b, kWords words an element.
+template <class Format, int64_t kWords, size_t kRowsA, class CodesOf, class Add>
+inline void dots(const int32_t* const (&start)[kRowsA], const CodesOf& codes, const Add& add,
+                 Ints (&all)[kRowsA]) {
   using Of = Products<Format::kWide>;
-  const Ints with = Of::kBeginWith ? lane_starts(start) : broadcast(0);
-  AllProducts<Of> sums[kRowsB];
+  // Of one register after the other what others hold is not computed.
+  constexpr size_t kAll = kParts;
+  constexpr size_t kAtOnce = kRowsA > 1 ? 1 : kAll;
+  const auto with = [&](size_t i, bool here) {
+    if (!here || Format::kOffset == 0) return broadcast(0);
+    return Of::kBeginWith ? lane_starts(start[i]) : spread(start[i]);
+  };
+#pragma GCC unroll 2
+  for (size_t first = 0; first < kAll; first += kAtOnce) {
+    typename Of::Sum sums[kAtOnce][kRowsA][kRowsB];
 #pragma GCC unroll 4
-  for (size_t j = 0; j < kRowsB; ++j) {
-    sums[j].begin(with);
-    products(j, sums[j]);
-  }
-  const bool end_with = !Of::kBeginWith && Format::kOffset != 0;
-  return sums_of_rows<Format, kWords>(sums, end_with ? spread(start) : broadcast(0));
-}
-
-/// One step of the chains of a row of A with four rows of B: codes(j) of row j, scales() of all.
-template <class Format, class CodesOf, class ScalesOfAll>
-inline Floats add_quad(Floats chains, const BlockRows& a, int64_t at, const CodesOf& codes,
-                       const ScalesOfAll& scales) {
-  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-  const auto first = load64<Bytes>(a.bytes + at * kQuad);
-  const auto last = load64<Bytes>(a.bytes + at * kQuad + 64);
-  const int32_t* start = a.start + at * kHalves * kQuadGroups;
-  Ints all[Format::kHalves];
-  if constexpr (kHalves == 1) {
-    all[0] = dots<Format, 2>(start, [&](size_t j, auto& sum) {
+    for (size_t j = 0; j < kRowsB; ++j) {
       const Codes b = codes(j);
-      sum.add(b.first, first);
-      sum.add(b.last, last);
-    });
-  } else {
-    all[0] = dots<Format, 1>(start, [&](size_t j, auto& sum) { sum.add(codes(j).first, first); });
-    all[1] = dots<Format, 1>(start + 4, [&](size_t j, auto& sum) { sum.add(codes(j).last, last); });
-  }
-  const Scales<Format::kHalves> b = scales();
-  const Floats a_scale = spread(a.scales + at * kQuadGroups);
-  for (int64_t h = 0; h < kHalves; ++h) chains = add_scaled(chains, all[h], a_scale, b.scale[h]);
-  if constexpr (Format::kMinimum) {
-    const float* sums = a.sums + at * kHalves * kQuadGroups;
-    for (int64_t h = 0; h < kHalves; ++h) {
-      chains = add_product(chains, spread(sums + h * kQuadGroups), b.minimum[h]);
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kRowsA; ++i) {
+#pragma GCC unroll 4
+        for (size_t part = 0; part < kAtOnce; ++part) {
+          sums[part][i][j] =
+              add(i, first + part, b, Of::begin(with(i, Of::kBeginWith).part[first + part]));
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kRowsA; ++i) {
+#pragma GCC unroll 4
+      for (size_t part = 0; part < kAtOnce; ++part) {
+        const Ints end = with(i, !Of::kBeginWith);
+        all[i].part[first + part] =
+            sums_of_rows<Format, kWords, Of>(sums[part][i], end.part[first + part]);
+      }
     }
   }
-  return chains;
+}
+
+/// One step of the chains of rows of A, `rows_apart` quads from each other, with four rows of B:
+/// codes(j) of row j, scales() of all.
+template <class Format, size_t kRowsA, class CodesOf, class ScalesOfAll>
+inline void add_quad(Floats (&chains)[kRowsA], const BlockRows& a, int64_t at, int64_t rows_apart,
+                     const CodesOf& codes, const ScalesOfAll& scales) {
+  using Of = Products<Format::kWide>;
+  constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
+  const auto quad_of = [&](size_t i) { return at + static_cast<int64_t>(i) * rows_apart; };
+  const auto bytes = [&](size_t i, size_t half, size_t part) {
+    return simd::CORRAL_ISA::load<U8>(a.bytes + quad_of(i) * kQuad + half * 64 +
+                                      part * simd::CORRAL_ISA::kVectorBytes);
+  };
+  const int32_t* start[Format::kHalves][kRowsA];
+  for (size_t h = 0; h < Format::kHalves; ++h) {
+    for (size_t i = 0; i < kRowsA; ++i) {
+      start[h][i] = a.start + (quad_of(i) * kHalves + static_cast<int64_t>(h)) * kQuadGroups;
+    }
+  }
+  Ints all[Format::kHalves][kRowsA];
+  if constexpr (kHalves == 1) {
+    dots<Format, 2, kRowsA>(
+        start[0], codes,
+        [&](size_t i, size_t part, const Codes& b, auto sum) {
+          sum = Of::add(sum, b.first.part[part], bytes(i, 0, part));
+          return Of::add(sum, b.last.part[part], bytes(i, 1, part));
+        },
+        all[0]);
+  } else {
+    dots<Format, 1, kRowsA>(
+        start[0], codes,
+        [&](size_t i, size_t part, const Codes& b, auto sum) {
+          return Of::add(sum, b.first.part[part], bytes(i, 0, part));
+        },
+        all[0]);
+    dots<Format, 1, kRowsA>(
+        start[1], codes,
+        [&](size_t i, size_t part, const Codes& b, auto sum) {
+          return Of::add(sum, b.last.part[part], bytes(i, 1, part));
+        },
+        all[1]);
+  }
+  const Scales<Format::kHalves> b = scales();
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kRowsA; ++i) {
+    const Floats a_scale = spread(a.scales + quad_of(i) * kQuadGroups);
+    for (int64_t h = 0; h < kHalves; ++h) {
+      chains[i] = add_scaled(chains[i], all[h][i], a_scale, b.scale[h]);
+    }
+    if constexpr (Format::kMinimum) {
+      const float* sums = a.sums + quad_of(i) * kHalves * kQuadGroups;
+      for (int64_t h = 0; h < kHalves; ++h) {
+        chains[i] = add_product(chains[i], spread(sums + h * kQuadGroups), b.minimum[h]);
+      }
+    }
+  }
 }
 
 /// One step of the chain of the group `group`, in which no whole quad of the row ends: a lane of
@@ -152,17 +206,19 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
   Floats chains[kRowsA];
   for (Floats& c : chains) c = broadcast(0.0f);
   const auto add = [&](int64_t quad, const auto& codes, const auto& scales) {
-    if constexpr (kRowsA == 1) {
-      // As they are needed, or there would not be registers enough.
-      chains[0] = add_quad<Format>(chains[0], p.a, row * quads + quad, codes, scales);
+    const int64_t at = row * quads + quad;
+    if constexpr (kRowsA == 1 || kTogether<Format>) {
+      add_quad<Format, kRowsA>(chains, p.a, at, quads, codes, scales);
     } else {
       const Codes b[kRowsB] = {codes(0), codes(1), codes(2), codes(3)};
       const Scales<Format::kHalves> of_b = scales();
 #pragma GCC unroll 4
       for (size_t i = 0; i < kRowsA; ++i) {
-        chains[i] = add_quad<Format>(
-            chains[i], p.a, (row + static_cast<int64_t>(i)) * quads + quad,
-            [&](size_t j) { return b[j]; }, [&] { return of_b; });
+        Floats own[1] = {chains[i]};
+        add_quad<Format, 1>(
+            own, p.a, at + static_cast<int64_t>(i) * quads, 0, [&](size_t j) { return b[j]; },
+            [&] { return of_b; });
+        chains[i] = own[0];
       }
     }
   };
