@@ -97,8 +97,9 @@ inline void dots(const int32_t* const (&start)[kRowsA], const CodesOf& codes, co
 /// One step of the chains of rows of A, `rows_apart` quads from each other, with four rows of B:
 /// codes(j) of row j, scales() of all.
 template <class Format, size_t kRowsA, class CodesOf, class ScalesOfAll>
-inline void add_quad(Floats (&chains)[kRowsA], const BlockRows& a, int64_t at, int64_t rows_apart,
-                     const CodesOf& codes, const ScalesOfAll& scales) {
+CORRAL_APART inline void add_quad(Floats (&chains)[kRowsA], const BlockRows& a, int64_t at,
+                                  int64_t rows_apart, const CodesOf& codes,
+                                  const ScalesOfAll& scales) {
   using Of = Products<Format::kWide>;
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
   const auto quad_of = [&](size_t i) { return at + static_cast<int64_t>(i) * rows_apart; };

@@ -13,8 +13,10 @@
 // do. Without vectors it would be much code for little.
 #if defined(__AVX2__) || defined(__ARM_NEON)
 #define CORRAL_FLATTEN [[gnu::flatten]]
+#define CORRAL_APART
 #else
 #define CORRAL_FLATTEN
+#define CORRAL_APART [[gnu::noinline]]  // or compilers find it too much to unroll
 #endif
 
 namespace corral::ops::CORRAL_ISA {
