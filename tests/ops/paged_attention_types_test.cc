@@ -99,7 +99,7 @@ std::vector<double> stored(const Tensor& x, DType type) {
 /// What rounding queries and weights to bf16 adds, where the instruction set multiplies them so.
 double product_tolerance(KvTypes types, simd::Isa isa) {
   const bool rounded = types.k == DType::kBF16 || types.v == DType::kBF16;
-  return rounded && (isa == simd::Isa::kAvx512 || isa == simd::Isa::kAmx) ? 0x1p-8 : 1e-6;
+  return rounded && (isa == simd::Isa::kAvx512Bf16 || isa == simd::Isa::kAmx) ? 0x1p-8 : 1e-6;
 }
 
 class KvTypesOf : public ::testing::TestWithParam<AttentionShape> {};

@@ -64,11 +64,12 @@ inline std::string content_of(const std::filesystem::path& path) {
   return out.str();
 }
 
-/// The lines of a run's metrics.jsonl without what depends on the clock.
+/// The whole lines of a run's metrics.jsonl without what depends on the clock; a run that still
+/// writes may have put only a part of the last one there.
 inline std::vector<std::string> metrics_of(const std::filesystem::path& run) {
   std::ifstream in(run / "metrics.jsonl");
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; std::getline(in, line) && !in.eof();) {
     Json json = parse_json(line, "metrics.jsonl");
     json.erase("speed");
     lines.push_back(json.dump());
