@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <map>
 #include <string_view>
 
@@ -21,16 +24,43 @@ using quant::Precision;
 
 class BlockProduct : public ::testing::TestWithParam<DType> {};
 
-// x as the kernels round it: groups of 32 share a scale, bytes are rounded to nearest even.
-std::vector<double> rounded_to_bytes(const Tensor& x) {
+/// Whether codes of the type have at most four bits.
+bool is_narrow(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kIQ4_NL:
+    case DType::kQ2_K:
+    case DType::kQ3_K:
+    case DType::kQ4_K:
+    case DType::kIQ4_XS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// The power of two at or above x, within the bounds of the kernels.
+float power_of_two_for(float x) {
+  if (x <= 0x1p-100f) return 0x1p-100f;
+  int exponent = 0;
+  const float fraction = std::frexp(x, &exponent);
+  return std::ldexp(1.0f, fraction == 0.5f ? exponent - 1 : exponent);
+}
+
+// x as the kernels round it: groups of 32 share a scale, for narrow codes a power of two, bytes are
+// rounded to nearest even.
+std::vector<double> rounded_to_bytes(const Tensor& x, bool narrow) {
   std::vector<double> values;
   for (int64_t g = 0; g < x.numel() / 32; ++g) {
     const float* group = x.data<float>() + 32 * g;
     float largest = 0;
     for (int64_t i = 0; i < 32; ++i) largest = std::max(largest, std::abs(group[i]));
-    const float scale = largest / 127.0f;
+    float scale = largest / 127.0f;
+    if (narrow) scale = power_of_two_for(scale);
+    const float inverse = scale > 1e-38f ? 1.0f / scale : 0.0f;
     for (int64_t i = 0; i < 32; ++i) {
-      values.push_back(double{scale} * std::nearbyint(group[i] * (1.0f / scale)));
+      values.push_back(double{scale} * std::nearbyint(group[i] * inverse));
     }
   }
   return values;
@@ -40,7 +70,7 @@ std::vector<double> rounded_to_bytes(const Tensor& x) {
 // step of a chain, and there are at most three steps for 32 values. A format with a minimum
 // subtracts terms that are larger than its values, here at most four times.
 void expect_product(const Tensor& x, const Tensor& w_NK, const Tensor& y, const std::string& what) {
-  const std::vector<double> a = rounded_to_bytes(x);
+  const std::vector<double> a = rounded_to_bytes(x, is_narrow(w_NK.dtype()));
   const std::vector<double> b = test::to_double(quant::dense_f32(LinearWeight::out_in(w_NK)));
   const int64_t N = w_NK.dim(0);
   const int64_t K = w_NK.dim(1);
@@ -206,13 +236,13 @@ TEST_P(BlockProduct, OfManyRowsAndPanelsHasTheBitsOfSingleRows) {
 // Hashes of products of numbers that every machine makes alike. Where multiply-adds round once,
 // which on x86-64 the portable kernels cannot, they are the same on every processor.
 const std::map<DType, uint64_t> kProductHashes = {
-    {DType::kQ8_0, 0x93046C336C6DD866},   {DType::kQ4_0, 0x089FA2BBF46D5F16},
-    {DType::kQ4_1, 0x3CDFA1BDA14B3F39},   {DType::kQ5_0, 0xD03B1CDBE1877898},
-    {DType::kQ5_1, 0xCB1E481764CD071C},   {DType::kIQ4_NL, 0x767F582B8A6B57A4},
-    {DType::kMXFP4, 0x0DA46DE29021DA09},  {DType::kQ2_K, 0x6D922A5D393BF9F0},
-    {DType::kQ3_K, 0x2C6868F00AC86532},   {DType::kQ4_K, 0xB01E8A29DAFFD430},
+    {DType::kQ8_0, 0x93046C336C6DD866},   {DType::kQ4_0, 0xCCDAC7C845F24315},
+    {DType::kQ4_1, 0x46E49C8EE9655391},   {DType::kQ5_0, 0xD03B1CDBE1877898},
+    {DType::kQ5_1, 0xCB1E481764CD071C},   {DType::kIQ4_NL, 0xC1AF8263284BF755},
+    {DType::kMXFP4, 0x0DA46DE29021DA09},  {DType::kQ2_K, 0x37D0200FEC61E950},
+    {DType::kQ3_K, 0x4CC04D6A7B80A918},   {DType::kQ4_K, 0x0E9C242DA8311DE2},
     {DType::kQ5_K, 0x355DBAA97DE90D62},   {DType::kQ6_K, 0xE96FAB07D739BF07},
-    {DType::kIQ4_XS, 0xC142E2B3CAB8F63C},
+    {DType::kIQ4_XS, 0xE33768F256738267},
 };
 
 TEST_P(BlockProduct, HasTheSameBitsOnEveryProcessor) {
@@ -252,6 +282,70 @@ TEST_P(BlockProduct, OfAStackIsThatOfEachExpert) {
     const LinearWeight one = LinearWeight::out_in(stack.data.rows(e, e + 1).view({40, K}));
     EXPECT_TRUE(
         test::same_bits(linear(x.rows(begin, end), one, Precision::kF32), y.rows(begin, end)));
+  }
+}
+
+// Powers of two are added to exponents where that is faster, which zeros do not have.
+TEST_P(BlockProduct, TakesScalesOfZeroOfEitherSign) {
+  const int64_t N = 35;
+  const int64_t K = 512;
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 2);
+    Tensor w = test::random_blocks({N, K}, GetParam(), 2, device);
+    auto* bytes = w.mutable_data<std::byte>();
+    for (int64_t b = 0; b < w.size_bytes(); b += block_bytes(GetParam())) {
+      const int64_t row = b / bytes_of(GetParam(), K);
+      if (row % 3 == 1) continue;
+      const uint16_t zero = row % 2 == 0 ? 0x0000 : 0x8000;
+      for (const int64_t at : test::scale_places(GetParam())) {
+        std::memcpy(bytes + b + at, &zero, sizeof(zero));
+      }
+    }
+    const Tensor x = test::randn({14, K}, 1, device);
+    const Tensor y = linear(x, LinearWeight::out_in(w), Precision::kF32);
+    expect_product(x, w, y, std::string(simd::isa_name(isa)));
+    for (int64_t i = 0; i < y.numel(); ++i) {
+      if (GetParam() == DType::kMXFP4 || i % N % 3 == 1) continue;
+      ASSERT_EQ(y.data<float>()[i], 0.0f) << simd::isa_name(isa);
+    }
+    const Tensor one = linear(x.rows(5, 6), LinearWeight::out_in(w), Precision::kF32);
+    EXPECT_TRUE(test::same_bits(one, y.rows(5, 6)));
+  }
+}
+
+TEST_P(BlockProduct, TakesRowsOfAnySize) {
+  const int64_t K = 256;
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 1);
+    const Tensor w = test::random_blocks({33, K}, GetParam(), 2, device);
+    for (const float size : {0.0f, 1e-38f, 1e-31f, 1e-29f, 1e-10f, 1e10f, 1e28f, 1e30f}) {
+      Tensor x = test::copy_to(test::randn({12, K}, 1), device);
+      for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data<float>()[i] *= size;
+      const Tensor y = linear(x, LinearWeight::out_in(w), Precision::kF32);
+      expect_product(x, w, y, str(simd::isa_name(isa), ", times ", size));
+      const Tensor few = linear(x.rows(3, 5), LinearWeight::out_in(w), Precision::kF32);
+      EXPECT_TRUE(test::same_bits(few, y.rows(3, 5))) << simd::isa_name(isa) << " " << size;
+    }
+  }
+}
+
+TEST_P(BlockProduct, ShowsInWhichRowsValuesAreNotFinite) {
+  const int64_t K = 768;
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 2);
+    const LinearWeight w =
+        LinearWeight::out_in(test::random_blocks({35, K}, GetParam(), 2, device));
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      for (const int64_t m : {1, 3, 13}) {
+        Tensor x = test::copy_to(test::randn({m, K}, 1), device);
+        x.mutable_data<float>()[(m - 1) * K + 300] = bad;
+        const Tensor y = linear(x, w, Precision::kF32);
+        for (int64_t i = 0; i < y.numel(); ++i) {
+          ASSERT_EQ(std::isnan(y.data<float>()[i]), i / 35 == m - 1) << simd::isa_name(isa);
+        }
+      }
+    }
   }
 }
 

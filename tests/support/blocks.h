@@ -5,6 +5,27 @@
 
 namespace corral::test {
 
+/// Where the 16-bit scales of a block are.
+inline std::vector<int64_t> scale_places(DType dtype) {
+  switch (dtype) {
+    case DType::kMXFP4:
+      return {};
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0};
+  }
+}
+
 /// Blocks of any type whose bytes are byte(i), but for their 16-bit scales, a pure function of seed
 /// between 0.01 and 0.02, so that values are of ordinary size.
 template <class F>
@@ -14,15 +35,8 @@ Tensor blocks_of(const Shape& shape, DType dtype, uint64_t seed, const DevicePtr
   auto* bytes = reinterpret_cast<uint8_t*>(x.mutable_data<std::byte>());
   const Philox random(seed);
   for (int64_t i = 0; i < x.size_bytes(); ++i) bytes[i] = byte(i);
-  std::vector<int64_t> halves = {0};
-  if (dtype == DType::kMXFP4) halves = {};
-  if (dtype == DType::kQ4_1 || dtype == DType::kQ5_1) halves = {0, 2};
-  if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) halves = {0, 2};
-  if (dtype == DType::kQ2_K) halves = {80, 82};
-  if (dtype == DType::kQ3_K) halves = {108};
-  if (dtype == DType::kQ6_K) halves = {208};
   for (int64_t b = 0; b < x.size_bytes(); b += block_bytes(dtype)) {
-    for (const int64_t at : halves) {
+    for (const int64_t at : scale_places(dtype)) {
       const auto scale = 0.01 * (1 + random.uniform(static_cast<uint64_t>(b + at)));
       const uint16_t bits = f32_to_f16(static_cast<float>(scale));
       std::memcpy(bytes + b + at, &bits, sizeof(bits));

@@ -23,6 +23,7 @@ struct Q8_0 : FormatOf<34, 1, 0, kSigned, false>, HalfScales<Q8_0> {
 };
 
 struct Q4_0 : FormatOf<18, 1, 8, 15, false>, HalfScales<Q4_0> {
+  static constexpr bool kPowers = true;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return nibbles_of_blocks<Q4_0, 2>(blocks);
@@ -30,6 +31,7 @@ struct Q4_0 : FormatOf<18, 1, 8, 15, false>, HalfScales<Q4_0> {
 };
 
 struct Q4_1 : FormatOf<20, 1, 0, 15, true>, HalfScales<Q4_1> {
+  static constexpr bool kPowers = true;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return nibbles_of_blocks<Q4_1, 4>(blocks);
@@ -56,6 +58,7 @@ constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                    1,   13,  25,  38,  53,  69,  89,  113};
 
 struct IQ4_NL : FormatOf<18, 1, 0, kSigned, false>, HalfScales<IQ4_NL> {
+  static constexpr bool kPowers = true;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return wide(blocks, looked_up(kIq4Bytes, nibbles_of_blocks<IQ4_NL, 2>(blocks)));
@@ -122,6 +125,7 @@ inline auto six_bit_scales(const Rows& rows, int quad) {
 }
 
 struct Q4_K : FormatOf<144, 2, 0, 15, true> {
+  static constexpr bool kPowers = true;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     return Block::template fields<0x0F, 0, 4, 0, 4>(
@@ -167,6 +171,7 @@ struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
 };
 
 struct Q3_K : FormatOf<110, 2, 4, 7, false, 2> {
+  static constexpr bool kPowers = true;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.same_pair(32 + 32 * quad);  // group g has bits 2g and 2g + 1
@@ -188,6 +193,7 @@ struct Q3_K : FormatOf<110, 2, 4, 7, false, 2> {
 };
 
 struct Q2_K : FormatOf<84, 2, 0, 3, true, 2> {
+  static constexpr bool kPowers = true;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     // Group g has bits 2g and 2g + 1.
@@ -211,6 +217,7 @@ struct Q2_K : FormatOf<84, 2, 0, 3, true, 2> {
 };
 
 struct IQ4_XS : FormatOf<136, 2, 0, kSigned, false> {
+  static constexpr bool kPowers = true;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     return wide(block, looked_up(kIq4Bytes, block.template nibbles_at<0, 1, 2, 3>(8 + 64 * quad)));

@@ -98,6 +98,8 @@ struct BlockRows {
   // (Products::kTwoStarts).
   int32_t* start;
   float* sums;  // likewise: -scale * the sum of the bytes
+  /// Of every row: 0, or NaN where it holds a value that is not finite.
+  float* zeros;
   RowOrder order;
 };
 
@@ -142,9 +144,10 @@ struct BlockPanels {
 struct BlockKernel {
   int64_t halves;  // scales a group: 1 or 2
   bool wide;       // whether codes use all bits of a byte
-  /// Quantizes 32 * groups floats as row `row` of a: scale = max|x| / 127, byte = x / scale to
-  /// nearest even. A group that holds a value that is not finite gets the scale NaN, so that the
-  /// product shows it.
+  /// Quantizes 32 * groups floats as row `row` of a: scale = max|x| / 127, in formats of at most
+  /// four bits a code the power of two at or above it and within 2^-100 to 2^100, byte = x / scale
+  /// to nearest even. A group that holds a value that is not finite (or needs a larger power) gets
+  /// the scale NaN, so that the product shows it.
   void (*quantize)(const float* x, int64_t groups, const BlockRows& a, int64_t row);
   /// Reads B once for a few rows of A, which lie row after row: for products that wait for memory.
   void (*rows)(const BlockPiece& piece);

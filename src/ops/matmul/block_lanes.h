@@ -278,15 +278,18 @@ inline Ints broadcast(int32_t x) {
   return each<Ints>([&](int) { return I32{} + x; });
 }
 
+inline Floats to_floats(const Ints& x) {
+  return each<Floats>([&](int i) { return to_float(x.part[i]); });
+}
+inline Floats add_product(const Floats& sum, const Floats& a, const Floats& b) {
+  return each<Floats>(
+      [&](int i) { return simd::CORRAL_ISA::fma(a.part[i], b.part[i], sum.part[i]); });
+}
 /// sum + float(dot) * (scale_a * scale_b)
 inline Floats add_scaled(const Floats& sum, const Ints& dot, const Floats& a, const Floats& b) {
   return each<Floats>([&](int i) {
     return simd::CORRAL_ISA::fma(to_float(dot.part[i]), a.part[i] * b.part[i], sum.part[i]);
   });
-}
-inline Floats add_product(const Floats& sum, const Floats& a, const Floats& b) {
-  return each<Floats>(
-      [&](int i) { return simd::CORRAL_ISA::fma(a.part[i], b.part[i], sum.part[i]); });
 }
 inline Floats product(const Floats& a, const Floats& b) {
   return each<Floats>([&](int i) { return a.part[i] * b.part[i]; });

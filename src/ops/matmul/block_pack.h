@@ -14,6 +14,25 @@ namespace corral::ops::CORRAL_ISA {
 namespace {
 
 constexpr int64_t kQuadsInCache = 6;
+#if defined(CORRAL_TILES)
+constexpr bool kFetches = false;  // nobody has measured it there
+#else
+constexpr bool kFetches = true;
+#endif
+
+/// Asks for a step of sixteen rows of B, which are in the second cache, in the first.
+template <class Format>
+inline void fetch_step(const BlockPiece& p, int64_t col, int64_t step) {
+  const std::byte* at = p.b + col * p.b_row_bytes + step * Format::kStepBytes;
+#pragma GCC unroll 1
+  for (int row = 0; row < 16; ++row) {
+#pragma GCC unroll 4
+    for (int line = 0; line < Format::kStepBytes; line += 64) {
+      __builtin_prefetch(at + line, 0, 3);
+    }
+    at += p.b_row_bytes;
+  }
+}
 
 /// Unpacks `quads` quads, from the quad `first` on, of the rows of B from col + c to col + end as
 /// columns c to end - 1 of the panel: a step of all rows after the other, so that what is written
@@ -27,7 +46,10 @@ inline void pack_steps(Panel panel, const BlockPiece& p, int64_t col, int64_t c,
   for (int64_t step = first / kSteps; step < last; ++step) {
     int64_t four = c;
 #if defined(__AVX2__)
-    for (; four + 16 <= end; four += 16) pack_sixteen<Format>(panel, p, col, four, first, step);
+    for (; four + 16 <= end; four += 16) {
+      if (kFetches && step + 2 < last) fetch_step<Format>(p, col + four, step + 2);
+      pack_sixteen<Format>(panel, p, col, four, first, step);
+    }
 #endif
     for (; four < end; four += kRowsB) pack_four<Format>(panel, p, col, four, first, step);
   }

@@ -130,7 +130,7 @@ struct Job {
   /// vectors of them.
   int64_t a_bytes() const {
     return order().places() * quads() * (quad_bytes() + lane_bytes() * (1 + 2 * kernel.halves)) +
-           kBehind;
+           m() * static_cast<int64_t>(sizeof(float)) + kBehind;
   }
   void place_a(std::byte* at) {
     const int64_t all = order().places() * quads();
@@ -139,6 +139,7 @@ struct Job {
          .scales = reinterpret_cast<float*>(take(all * lane_bytes())),
          .start = reinterpret_cast<int32_t*>(take(all * lane_bytes() * kernel.halves)),
          .sums = reinterpret_cast<float*>(take(all * lane_bytes() * kernel.halves)),
+         .zeros = reinterpret_cast<float*>(take(m() * static_cast<int64_t>(sizeof(float)))),
          .order = order()};
   }
   void quantize_a(Device& device) const {

@@ -6,9 +6,10 @@
 
 namespace corral::ops {
 
-/// The products of matmul() whose B is in blocks. Rows of A are quantized to bytes (their largest
-/// value is kept to 1/254), so a product is exact integers between scales (block_kernel.h). Every
-/// element's bits depend on its rows of A and B alone. Products that share A quantize it once.
+/// The products of matmul() whose B is in blocks. Rows of A are quantized to bytes (the largest
+/// value of 32 is kept to 1/254, with weights of at most four bits to 1/127), so a product is exact
+/// integers between scales (block_kernel.h). Every element's bits depend on its rows of A and B
+/// alone. Products that share A quantize it once.
 void block_matmul(Device& device, std::span<const Product> products);
 
 }  // namespace corral::ops

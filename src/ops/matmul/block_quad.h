@@ -64,6 +64,9 @@ struct FormatOf {
   static_assert(kOffset == 0 || kWords == 8 / int64_t{halves});
   static constexpr bool kMinimum = minimum;
   static constexpr size_t kHalves = halves;
+  /// Whether scales of A are powers of two: of codes of at most four bits, whose own rounding is
+  /// far coarser.
+  static constexpr bool kPowers = false;
   /// The group that has most of its bytes in common with the first; so have the other two.
   static constexpr int kPartner = 1;
 };

@@ -121,16 +121,33 @@ struct RowOfA {
   }
 };
 
-/// A quad of 128 floats.
+/// Scales of four groups.
+struct GroupScales {
+  I4 finite;
+  F4 scale;    // NaN for what is not finite
+  F4 inverse;  // 0 for what has no scale
+
+  /// From the bits of the groups' largest magnitudes.
+  template <bool kPowers>
+  static GroupScales of(I4 largest) {
+    F4 scale = reinterpret_cast<F4>(largest) / 127.0f;
+    I4 finite = largest < kInfinity;
+    if constexpr (kPowers) {
+      const auto bits_of = [](int exponent) { return (exponent + 127) << 23; };
+      const I4 bits = (reinterpret_cast<I4>(scale) + (bits_of(-126) - 1)) & kInfinity;
+      finite &= bits <= bits_of(100);
+      scale = reinterpret_cast<F4>(bits > bits_of(-100) ? bits : I4{} + bits_of(-100));
+    }
+    const F4 inverse = (scale > 1e-38f) & finite ? 1.0f / scale : F4{};
+    return {finite, finite ? scale : F4{} + __builtin_nanf(""), inverse};
+  }
+};
+
+/// A quad of 128 floats. Returns which of its groups are finite.
 template <class Format>
-void quantize_quad(const float* x, const RowOfA& to, int64_t quad) {
+I4 quantize_quad(const float* x, const RowOfA& to, int64_t quad) {
   constexpr auto kHalves = static_cast<int64_t>(Format::kHalves);
-  const I4 largest = largest_of(x);
-  const I4 finite = largest < kInfinity;
-  F4 scale = reinterpret_cast<F4>(largest) / 127.0f;
-  // Zeros for what has no scale.
-  const F4 inverse = (scale > 1e-38f) & finite ? 1.0f / scale : F4{};
-  scale = finite ? scale : F4{} + __builtin_nanf("");
+  const auto [finite, scale, inverse] = GroupScales::of<Format::kPowers>(largest_of(x));
   U8x16 bytes[2][4];
 #pragma GCC unroll 4
   for (int64_t g = 0; g < kQuadGroups; ++g) {
@@ -154,6 +171,7 @@ void quantize_quad(const float* x, const RowOfA& to, int64_t quad) {
     to.store_sums(quad, h, starts<Format>(sum, first_two.of(kHalves, h)),
                   -scale * __builtin_convertvector(sum, F4));
   }
+  return finite;
 }
 
 template <class Format>
@@ -161,12 +179,15 @@ void quantize(const float* x, int64_t groups, const BlockRows& a, int64_t row) {
   const int64_t whole = groups / kQuadGroups;
   const int64_t rest = groups % kQuadGroups;
   const RowOfA to(a, row, Format::kHalves);
-  for (int64_t q = 0; q < whole; ++q) quantize_quad<Format>(x + q * kQuad, to, q);
+  I4 finite = I4{} - 1;
+  for (int64_t q = 0; q < whole; ++q) finite &= quantize_quad<Format>(x + q * kQuad, to, q);
   if (rest != 0) {
     float padded[kQuad] = {};
     std::memcpy(padded, x + whole * kQuad, static_cast<size_t>(rest * kGroup) * sizeof(float));
-    quantize_quad<Format>(padded, to, whole);
+    finite &= quantize_quad<Format>(padded, to, whole);
   }
+  const bool all_finite = (finite[0] & finite[1] & finite[2] & finite[3]) != 0;
+  a.zeros[row] = all_finite ? 0.0f : __builtin_nanf("");
 }
 
 }  // namespace

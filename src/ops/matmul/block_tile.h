@@ -9,18 +9,63 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
+/// Scales of sixteen columns in a group.
+template <bool kAdds>
+class ColumnScales {
+ public:
+  void read(const float* columns) { columns_ = columns; }
+  /// Times the scale of a row of A.
+  Floats times(float row) const { return product(load64<Floats>(columns_), broadcast(row)); }
+
+ private:
+  const float* columns_;
+};
+
+/// Whether a scale of A that is a power of two is added to the exponents of those of B: where units
+/// that only multiply wait for nothing else, and others have time.
+#if defined(__AVX512F__)
+constexpr bool kAddsPowers = true;
+
+template <>
+class ColumnScales<true> {
+ public:
+  void read(const float* columns) {
+    const auto bits = load64<Ints>(columns);
+    less_one_ = bits.part[0] - kOne;
+    are_some_ = _mm512_test_epi32_mask(reinterpret_cast<__m512i>(bits.part[0]),
+                                       _mm512_set1_epi32(0x7FFFFFFF));
+  }
+  Floats times(float row) const {
+    int32_t bits;
+    std::memcpy(&bits, &row, sizeof(bits));
+    return {{reinterpret_cast<F32>(_mm512_maskz_add_epi32(
+        are_some_, reinterpret_cast<__m512i>(less_one_), _mm512_set1_epi32(bits)))}};
+  }
+
+ private:
+  static constexpr int32_t kOne = 0x3F800000;  // the bits of 1
+  I32 less_one_;
+  __mmask16 are_some_;  // not zeros, which have no exponent
+};
+#else
+constexpr bool kAddsPowers = false;
+#endif
+
 /// What a tile needs to know of a format.
-template <bool kWideBytes, bool kHasOffset, int64_t kWordsOf, int64_t kHalvesOf, bool kHasMinimum>
+template <bool kWideBytes, bool kHasOffset, int64_t kWordsOf, int64_t kHalvesOf, bool kHasMinimum,
+          bool kHasPowers>
 struct Traits {
   using Products = CORRAL_ISA::Products<kWideBytes>;
   static constexpr bool kOffset = kHasOffset;
   static constexpr int64_t kWords = kWordsOf;
   static constexpr int64_t kHalves = kHalvesOf;
   static constexpr bool kMinimum = kHasMinimum;
+  static constexpr bool kPowers = kHasPowers;
 };
 template <class Format>
-using TraitsOf = Traits<Format::kWide, Format::kOffset != 0, Format::kWords,
-                        static_cast<int64_t>(Format::kHalves), Format::kMinimum>;
+using TraitsOf =
+    Traits<Format::kWide, Format::kOffset != 0, Format::kWords,
+           static_cast<int64_t>(Format::kHalves), Format::kMinimum, kAddsPowers && Format::kPowers>;
 
 constexpr RowForm kTileForm = RowForm::kEvenTiles;
 constexpr bool kCutsChains = true;  // into runs that fit into the level-1 cache
@@ -47,7 +92,7 @@ class PanelTile {
 
  public:
   PanelTile(const Panel& panel, const BlockRows& a, int64_t row)
-      : panel_(panel), a_(a), numbers_(row * a.order.quads * kQuadGroups) {}
+      : panel_(panel), a_(a), row_(row), numbers_(row * a.order.quads * kQuadGroups) {}
 
   /// Goes on with chains of the block's rows from `block_row` on, which the panel keeps between
   /// panels. The first one that ends begins the totals, in its place; the others are added. Each
@@ -64,7 +109,7 @@ class PanelTile {
     for (int64_t chain = run.chain; chain < run.end_chain; ++chain) {
       Floats sums[kRows][kTileVectors];
       each_sum([&](size_t i, size_t v) {
-        sums[i][v] = run.starts ? broadcast(0.0f) : load64<Floats>(place(kept(chain), i, v));
+        sums[i][v] = run.starts ? nothing(i) : load64<Floats>(place(kept(chain), i, v));
       });
       add_chain(sums, run, chain, ahead);
       if (run.ends && chain > 0) {
@@ -79,6 +124,10 @@ class PanelTile {
   }
 
  private:
+  /// What chains of a row begin with. A power of two that is NaN would be a number in an addition.
+  Floats nothing(size_t i) const {
+    return broadcast(T::kPowers ? a_.zeros[row_ + static_cast<int64_t>(i)] : 0.0f);
+  }
   template <class F>
   static void each_sum(const F& f) {
 #pragma GCC unroll 8
@@ -157,6 +206,11 @@ class PanelTile {
                group.bytes + word / 4 * 16 * kOwnRows + word % 4 * 4);
       if ((word + 1) % T::kWords != 0) continue;
       const bool is_whole = (word + 1) % kHalfWords == 0;
+      ColumnScales<T::kPowers> scales[kTileVectors];
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kTileVectors; ++v) {
+        scales[v].read(group.scale + half * kPanelColumns + v * kVectorColumns);
+      }
 #pragma GCC unroll 8
       for (size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
@@ -166,7 +220,7 @@ class PanelTile {
         }
         if (!is_whole) continue;
         // Row by row: sixteen registers would not hold the dots of all.
-        scale(sums[i], dots[i], group.row_scale[i], group.scale + half * kPanelColumns);
+        scale(sums[i], dots[i], group.row_scale[i], scales);
       }
     }
     if constexpr (T::kMinimum) {
@@ -192,11 +246,10 @@ class PanelTile {
 
   [[gnu::always_inline]] static void scale(Floats (&sums)[kTileVectors],
                                            const Ints (&dots)[kTileVectors], float row_scale,
-                                           const float* columns) {
-    const Floats row = broadcast(row_scale);
+                                           const ColumnScales<T::kPowers> (&scales)[kTileVectors]) {
 #pragma GCC unroll 2
     for (size_t v = 0; v < kTileVectors; ++v) {
-      sums[v] = add_scaled(sums[v], dots[v], row, load64<Floats>(columns + v * kVectorColumns));
+      sums[v] = add_product(sums[v], to_floats(dots[v]), scales[v].times(row_scale));
     }
   }
 
@@ -214,6 +267,7 @@ class PanelTile {
 
   const Panel& panel_;
   const BlockRows& a_;
+  int64_t row_;
   int64_t numbers_;  // of the rows before, one a group
 };
 
