@@ -39,6 +39,7 @@ struct Q4_1 : FormatOf<20, 1, 0, 15, true>, HalfScales<Q4_1> {
 };
 
 struct Q5_0 : FormatOf<22, 1, 16, 31, false>, HalfScales<Q5_0> {
+  static constexpr int64_t kFewRows = 5;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return merged(nibbles_of_blocks<Q5_0, 6>(blocks), fifth_bits<2>(blocks));
@@ -46,6 +47,7 @@ struct Q5_0 : FormatOf<22, 1, 16, 31, false>, HalfScales<Q5_0> {
 };
 
 struct Q5_1 : FormatOf<24, 1, 0, 31, true>, HalfScales<Q5_1> {
+  static constexpr int64_t kFewRows = 5;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return merged(nibbles_of_blocks<Q5_1, 8>(blocks), fifth_bits<4>(blocks));
@@ -66,6 +68,7 @@ struct IQ4_NL : FormatOf<18, 1, 0, kSigned, false>, HalfScales<IQ4_NL> {
 };
 
 struct MXFP4 : FormatOf<17, 1, 12, 24, false> {
+  static constexpr int64_t kFewRows = 4;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return looked_up(kDoubled, nibbles_of_blocks<MXFP4, 1>(blocks));
@@ -154,6 +157,7 @@ struct Q5_K : FormatOf<176, 2, 0, 31, true> {
 };
 
 struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
+  static constexpr int64_t kFewRows = 6;
   static constexpr int kPartner = 2;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
@@ -172,6 +176,7 @@ struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
 
 struct Q3_K : FormatOf<110, 2, 4, 7, false, 2> {
   static constexpr bool kPowers = true;
+  static constexpr int64_t kFewRows = 4;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     const Codes low = block.same_pair(32 + 32 * quad);  // group g has bits 2g and 2g + 1
@@ -194,6 +199,7 @@ struct Q3_K : FormatOf<110, 2, 4, 7, false, 2> {
 
 struct Q2_K : FormatOf<84, 2, 0, 3, true, 2> {
   static constexpr bool kPowers = true;
+  static constexpr int64_t kFewRows = 4;
   template <class Block>
   static Codes codes(const Block& block, int quad) {
     // Group g has bits 2g and 2g + 1.

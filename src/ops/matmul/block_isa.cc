@@ -12,7 +12,7 @@ constexpr BlockKernel kernel_of() {
           .wide = Format::kWide,
           .quantize = quantize<Format>,
           .rows = rows<Format>,
-          .few_rows = kFewRows,
+          .few_rows = kFewRowsOf<Format>,
           .panels = panels_of<Format>()};
 }
 

@@ -89,6 +89,7 @@ Choice kernel_of(const Device& device, const Product& p) {
   if (device.isa() == simd::Isa::kAmx) {
     const TileKernels& tiles = of_format(amx::kTileKernels, dtype);
     kernel.panels = tiles.panels;
+    kernel.few_rows = kRowsThatWait;
     if (tiles.takes_pairs(m, p.a_MK.cols / kGroup)) {
       kernel.panels = tiles.pairs;
       return {kernel, true};

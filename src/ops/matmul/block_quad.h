@@ -67,6 +67,9 @@ struct FormatOf {
   /// Whether scales of A are powers of two: of codes of at most four bits, whose own rounding is
   /// far coarser.
   static constexpr bool kPowers = false;
+  /// Up to how many rows of A B is not unpacked into panels, where a vector is one register:
+  /// measured from memory with two threads on a Zen 5.
+  static constexpr int64_t kFewRows = 7;
   /// The group that has most of its bytes in common with the first; so have the other two.
   static constexpr int kPartner = 1;
 };

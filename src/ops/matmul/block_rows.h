@@ -12,10 +12,13 @@ namespace {
 
 // Four rows of A at a time share what is unpacked of B. Twice as much unpacking costs more than a
 // panel does where a vector takes two registers.
-#if defined(__AVX2__) && !defined(__AVX512F__)
-constexpr int64_t kFewRows = 4;
+template <class Format>
+#if defined(__AVX512F__)
+constexpr int64_t kFewRowsOf = Format::kFewRows;
+#elif defined(__AVX2__)
+constexpr int64_t kFewRowsOf = 4;
 #else
-constexpr int64_t kFewRows = 8;
+constexpr int64_t kFewRowsOf = 8;
 #endif
 
 /// The sum, in 32 bits unless it is to stay as it is.
