@@ -19,8 +19,17 @@ inline constexpr int kFewSums = 16;
 inline constexpr int kFewRows = 4;
 inline constexpr int kFewSums = 8;
 #endif
-// How far ahead memory is asked for: units along a row that is long, and steps of k across rows.
+// Blocks of columns that are read side by side, and rows from where on memory is asked for along
+// each row and not as it lies. With bf16 products, which AMD's processors have without tiles, those
+// cannot follow 32 rows: they fetch what nobody needs.
+#if defined(__AVX512BF16__)
+inline constexpr size_t kBlocksAtOnce = 1;
+inline constexpr int64_t kLongRowBytes = int64_t{1} << 62;
+#else
+inline constexpr size_t kBlocksAtOnce = 2;
 inline constexpr int64_t kLongRowBytes = 8192;
+#endif
+// How far ahead it is asked for: units along a row that is long, and steps of k across rows.
 inline constexpr int64_t kAheadUnits = 256;
 inline constexpr int64_t kAheadSteps = 16;
 
@@ -182,7 +191,7 @@ template <class Math, int M, class Reader>
 void few_rows(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
   if (!b.k_contiguous()) return few_rows_across<Math, M>(p, b, a, stride);
   if constexpr (4 * M <= kFewSums) {  // else registers do not hold two blocks and their sums
-    if (p.n > kLanes) return few_rows_along_k<Math, M, 2>(p, b, a, stride);
+    if (p.n > kLanes) return few_rows_along_k<Math, M, kBlocksAtOnce>(p, b, a, stride);
   }
   few_rows_along_k<Math, M, 1>(p, b, a, stride);
 }
