@@ -260,6 +260,14 @@ inline Ints lane_starts(const int32_t* x) {
   const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
   const __m512i all = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
   return {{reinterpret_cast<I32>(_mm512_maskz_permutexvar_epi32(0x1111, order, all))}};
+#elif defined(__AVX2__)
+  // In memory they would be stored one by one and loaded together, which waits.
+  const __m256i all = _mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+  const auto two = [&](int g) {
+    return reinterpret_cast<I32>(
+        _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(g, 4, 4, 4, g + 1, 4, 4, 4)));
+  };
+  return {{two(0), two(2)}};
 #elif defined(__ARM_NEON)
   return {{I4{x[0], 0, 0, 0}, I4{x[1], 0, 0, 0}, I4{x[2], 0, 0, 0}, I4{x[3], 0, 0, 0}}};
 #else
