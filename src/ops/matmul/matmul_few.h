@@ -19,9 +19,9 @@ inline constexpr int kFewSums = 16;
 inline constexpr int kFewRows = 4;
 inline constexpr int kFewSums = 8;
 #endif
-// Blocks of columns that are read side by side, and rows from where on memory is asked for along
-// each row and not as it lies. With bf16 products, which AMD's processors have without tiles, those
-// cannot follow 32 rows: they fetch what nobody needs.
+// Blocks of columns that are read side by side, and how long rows are whose memory is asked for
+// along each of them and not as it lies. Processors with products of bf16 and no tiles are AMD's,
+// whose own prefetching cannot follow 32 rows at a time: it fetches what nobody needs.
 #if defined(__AVX512BF16__)
 inline constexpr size_t kBlocksAtOnce = 1;
 inline constexpr int64_t kLongRowBytes = int64_t{1} << 62;
