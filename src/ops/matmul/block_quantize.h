@@ -134,7 +134,9 @@ struct GroupScales {
     I4 finite = largest < kInfinity;
     if constexpr (kPowers) {
       const auto bits_of = [](int exponent) { return (exponent + 127) << 23; };
-      const I4 bits = (reinterpret_cast<I4>(scale) + (bits_of(-126) - 1)) & kInfinity;
+      // Unsigned: of a NaN this runs over.
+      const U32x4 up = reinterpret_cast<U32x4>(scale) + 0x007FFFFFu;
+      const auto bits = reinterpret_cast<I4>(up & uint32_t{kInfinity});
       finite &= bits <= bits_of(100);
       scale = reinterpret_cast<F4>(bits > bits_of(-100) ? bits : I4{} + bits_of(-100));
     }

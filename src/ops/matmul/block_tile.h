@@ -32,20 +32,20 @@ class ColumnScales<true> {
  public:
   void read(const float* columns) {
     const auto bits = load64<Ints>(columns);
-    less_one_ = bits.part[0] - kOne;
-    are_some_ = _mm512_test_epi32_mask(reinterpret_cast<__m512i>(bits.part[0]),
-                                       _mm512_set1_epi32(0x7FFFFFFF));
+    const auto all = reinterpret_cast<__m512i>(bits.part[0]);
+    less_one_ = _mm512_sub_epi32(all, _mm512_set1_epi32(kOne));
+    are_some_ = _mm512_test_epi32_mask(all, _mm512_set1_epi32(0x7FFFFFFF));
   }
   Floats times(float row) const {
     int32_t bits;
     std::memcpy(&bits, &row, sizeof(bits));
-    return {{reinterpret_cast<F32>(_mm512_maskz_add_epi32(
-        are_some_, reinterpret_cast<__m512i>(less_one_), _mm512_set1_epi32(bits)))}};
+    return {{reinterpret_cast<F32>(
+        _mm512_maskz_add_epi32(are_some_, less_one_, _mm512_set1_epi32(bits)))}};
   }
 
  private:
   static constexpr int32_t kOne = 0x3F800000;  // the bits of 1
-  I32 less_one_;
+  __m512i less_one_;
   __mmask16 are_some_;  // not zeros, which have no exponent
 };
 #else
