@@ -68,7 +68,8 @@ struct FormatOf {
   /// far coarser.
   static constexpr bool kPowers = false;
   /// Up to how many rows of A B is not unpacked into panels, where a vector is one register:
-  /// measured from memory with two threads on a Zen 5.
+  /// measured from memory with two threads on a Zen 5, but for Q5_1 and IQ4_NL, which have
+  /// what their neighbours have.
   static constexpr int64_t kFewRows = 7;
   /// The group that has most of its bytes in common with the first; so have the other two.
   static constexpr int kPartner = 1;

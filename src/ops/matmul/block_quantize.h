@@ -134,7 +134,7 @@ struct GroupScales {
     I4 finite = largest < kInfinity;
     if constexpr (kPowers) {
       const auto bits_of = [](int exponent) { return (exponent + 127) << 23; };
-      // Unsigned: of a NaN this runs over.
+      // Unsigned, as the bits of a NaN would run over.
       const U32x4 up = reinterpret_cast<U32x4>(scale) + 0x007FFFFFu;
       const auto bits = reinterpret_cast<I4>(up & uint32_t{kInfinity});
       finite &= bits <= bits_of(100);
