@@ -18,9 +18,9 @@ namespace {
 // Multiply-adds below which a second thread costs more than it saves.
 constexpr double kSerialWork = 1 << 15;
 // Rows (or columns) of a piece that pay for packing the other factor anew.
-constexpr int64_t kWorthPacking = 512;
+constexpr double kWorthPacking = 512;
 // Pieces for each thread, when they are worth it: a thread that is late leaves some to the others.
-constexpr int64_t kMostPieces = 4;
+constexpr double kMostPieces = 4;
 
 Element element_of(const MatrixView& view) {
   switch (view.dtype) {
@@ -85,11 +85,13 @@ struct Cut {
   int64_t pieces() const { return rows * cols; }
 };
 
-/// How many pieces to cut a product into that is this share of all the work.
+/// How many pieces to cut a product into that is this share of all the work: one for each of its
+/// threads, and more where they are worth it and the other products do not bring enough.
 int64_t piece_count(const Piece& p, double share, int threads) {
-  const auto even = static_cast<int64_t>(std::ceil(share * threads));
-  const int64_t spare = std::max(p.m, p.n) / (even * kWorthPacking);
-  return even * std::clamp<int64_t>(spare, 1, kMostPieces);
+  const double even = std::ceil(share * threads);
+  const double spare = std::floor(static_cast<double>(std::max(p.m, p.n)) / (even * kWorthPacking));
+  return static_cast<int64_t>(
+      std::min(even * std::max(spare, 1.0), std::ceil(share * threads * kMostPieces)));
 }
 
 // Every cut along rows packs all of B once more, every cut along columns all of A: the longer side

@@ -45,16 +45,23 @@ struct Start {
 alignas(64) constexpr float kZeros[static_cast<size_t>(kPanelColumns)] = {};
 
 /// How packed A lies in memory: rows one after another when they are read along k, else strips of
-/// kTileRows rows in which a unit of all rows lies together.
+/// kTileRows rows in which a unit of all rows lies together. A tile may begin at any row, of strips
+/// at those that begin one.
 struct InRows {
   static constexpr int64_t kRow = kRowUnits;
   static constexpr int64_t kUnit = 1;
   static constexpr int64_t kTile = kTileRows * kRowUnits;
+  /// Rows of each tile of a block, but for the last: nearly as many in all, as a tile of few rows
+  /// would wait for its own sums.
+  static int64_t tile_rows(int64_t rows) { return parts_of(rows, parts_of(rows, kTileRows)); }
+  static int64_t place_of(int64_t row) { return row * kRow; }
 };
 struct InStrips {
   static constexpr int64_t kRow = 1;
   static constexpr int64_t kUnit = kTileRows;
   static constexpr int64_t kTile = kDepth * kTileRows + kLanes;
+  static int64_t tile_rows(int64_t /*rows*/) { return kTileRows; }
+  static int64_t place_of(int64_t row) { return row / kTileRows * kTile; }
 };
 
 /// C[R, V vectors] of one tile.
@@ -166,16 +173,17 @@ void multiply_block(const Piece& p, const Block& block, const uint32_t* a, const
   ahead.spread_over(parts_of(block.rows, kTileRows) * parts_of(block.cols, kPanelColumns) *
                     (block.units / kUnitsOfTurn));
   const int64_t depth = (block.units + kLanes - 1) / kLanes * kLanes;
-  for (int64_t r = 0; r < block.rows; r += kTileRows) {
-    const int64_t rows = min(int64_t{kTileRows}, block.rows - r);
-    const uint32_t* strip = a + r / kTileRows * Layout::kTile;
+  const int64_t tile_rows = Layout::tile_rows(block.rows);
+  for (int64_t r = 0; r < block.rows; r += tile_rows) {
+    const int64_t rows = min(tile_rows, block.rows - r);
+    const uint32_t* first = a + Layout::place_of(r);
     for (int64_t j = 0; j < block.cols; j += kPanelColumns) {
       const uint32_t* panel = b + j * depth;
       if (block.cols - j > kLanes) {
-        panel_times_rows<Math, Layout, 2>(p, strip, panel, block.units, block.row + r,
+        panel_times_rows<Math, Layout, 2>(p, first, panel, block.units, block.row + r,
                                           block.col + j, rows, from_c, ahead);
       } else {
-        panel_times_rows<Math, Layout, 1>(p, strip, panel, block.units, block.row + r,
+        panel_times_rows<Math, Layout, 1>(p, first, panel, block.units, block.row + r,
                                           block.col + j, rows, from_c, ahead);
       }
     }
