@@ -92,21 +92,24 @@ INSTANTIATE_TEST_SUITE_P(
         AttentionShape{.segments = {{0, 300}}, .head_size = 128, .chunk_size = 128},
         AttentionShape{.segments = {{0, 70}}, .heads = 2, .head_size = 20}));
 
+// Three key ranges of 2048, of which the last 104 positions see all or, once the chunk has ended,
+// those behind its end. (ik_llama.cpp 8337e4cd gives a layer with chunks the last 512 keys.)
 TEST(PagedAttention, SplitsLongContextsBetweenThreadsWithoutChangingABit) {
-  // Three key ranges of 2048.
-  const AttentionShape shape = {.segments = {{0, 4200}}, .heads = 2};
-  Tensor wanted;
-  for (const int threads : {1, 2, 5}) {
-    const DevicePtr device = test::test_device(simd::detect_isa(), threads);
-    const Sequence sequence(shape, device);
-    if (threads == 1) wanted = sequence.whole().rows(4096, 4200).clone();
-    KvCache cache(layout_of(shape), device, kPlenty);
-    const int64_t id = cache.create();
-    sequence.feed(cache, id, 0, 4096);
-    for (int64_t position = 4096; position < 4200; ++position) {
-      ASSERT_TRUE(test::same_bits(wanted.rows(position - 4096, position - 4095),
-                                  sequence.feed(cache, id, position, position + 1)))
-          << "position " << position << ", " << threads << " threads";
+  for (const int64_t chunk : {0, 4160}) {
+    const AttentionShape shape = {.segments = {{0, 4200}}, .heads = 2, .chunk_size = chunk};
+    Tensor wanted;
+    for (const int threads : {1, 2, 5}) {
+      const DevicePtr device = test::test_device(simd::detect_isa(), threads);
+      const Sequence sequence(shape, device);
+      if (threads == 1) wanted = sequence.whole().rows(4096, 4200).clone();
+      KvCache cache(layout_of(shape), device, kPlenty);
+      const int64_t id = cache.create();
+      sequence.feed(cache, id, 0, 4096);
+      for (int64_t position = 4096; position < 4200; ++position) {
+        ASSERT_TRUE(test::same_bits(wanted.rows(position - 4096, position - 4095),
+                                    sequence.feed(cache, id, position, position + 1)))
+            << "position " << position << ", chunks of " << chunk << ", " << threads << " threads";
+      }
     }
   }
 }
