@@ -102,7 +102,10 @@ std::string machine_isa_names() {
   return names;
 }
 
-Isa detect_isa() { return *std::find_if(std::rbegin(kAll), std::rend(kAll), runs); }
+Isa detect_isa() {
+  static const Isa isa = *std::find_if(std::rbegin(kAll), std::rend(kAll), runs);
+  return isa;
+}
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {

@@ -22,7 +22,7 @@ enum class Isa {
 std::vector<Isa> machine_isas();
 /// Their names: "portable, avx2".
 std::string machine_isa_names();
-/// The best of them.
+/// The best of them. The system is asked once: in a virtual machine that takes microseconds.
 Isa detect_isa();
 /// Whether this build has other instructions in the place of those of kAvxVnni and kAmx, so that
 /// their kernels can be tested on processors without them (simd/vec.h, simd/emulated_tiles.h).
