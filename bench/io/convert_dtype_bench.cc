@@ -28,6 +28,10 @@ BENCHMARK_CAPTURE(convert_weights, f32_to_q8_0, DType::kF32, DType::kQ8_0)
     ->Arg(1)
     ->Arg(2)
     ->UseRealTime();
+BENCHMARK_CAPTURE(convert_weights, f32_to_q4_k, DType::kF32, DType::kQ4_K)
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(convert_weights, bf16_to_f32, DType::kBF16, DType::kF32)
     ->Arg(1)
     ->Arg(2)
