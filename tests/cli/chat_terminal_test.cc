@@ -22,7 +22,8 @@ constexpr int kPatienceMs = 60'000;  // only a hanging program needs them
 constexpr const char* kCtrlC = "\x03";
 constexpr const char* kUp = "\x1b[A";
 
-/// The program at the other end of a terminal.
+/// The program at the other end of a terminal. It answers slowly and for seconds, as hardly a token
+/// it draws ends an answer: what happens meanwhile is not over before it has been seen.
 class ChatInATerminal {
  public:
   ChatInATerminal() {
@@ -31,7 +32,7 @@ class ChatInATerminal {
     if (child_ == 0) {
       setenv("TERM", "vt100", 1);
       execl(CORRAL_BINARY, "corral", "chat", model.c_str(), "-n", "1000000", "-t", "1", "--seed",
-            "1", static_cast<char*>(nullptr));
+            "1", "--temp", "100", "--top-p", "1", "--isa", "portable", static_cast<char*>(nullptr));
       _exit(127);
     }
   }
