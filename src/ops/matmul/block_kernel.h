@@ -113,6 +113,9 @@ struct BlockPiece {
   int64_t c_col_stride;
   int64_t m;
   int64_t n;
+  // Of kernels that read B as streams, each of the same number of columns: this stretch of so many.
+  int64_t stretch;
+  int64_t stretches;
   int64_t groups;
   bool accumulate;
 

@@ -17,9 +17,12 @@ namespace {
 
 // Rows of A up to which reading B takes longest.
 constexpr int64_t kRowsThatWait = 8;
-// Rows of B of a piece are panels. Where B is read as it lies they are so many bytes: with fewer a
-// thread waits for memory too often, which it does where a piece begins, and of more the streams
-// that it reads lie too far apart. Else of a large B still many pieces a thread, for an even load.
+// Where B is read as it lies a thread has one run of rows, which it reads as streams from end to
+// end: where they begin it waits for memory. A piece is a stretch of all of them, of so many bytes.
+constexpr int64_t kStretchBytes = int64_t{1} << 18;
+// Where B is unpacked a piece is a run of panels. Of so many bytes where reading takes longest:
+// with fewer a thread waits too often, for which each piece begins anew. Else many a thread, for an
+// even load.
 constexpr int64_t kPieceColumns = 32;
 constexpr int64_t kPieceBytes = int64_t{1} << 19;
 constexpr int64_t kPiecesOfThread = 16;
@@ -106,17 +109,32 @@ struct Job {
   bool unpacks;
   BlockRows a;
   std::ptrdiff_t a_of;  // the first job with the same rows of A
-  int64_t piece_columns;
+  int64_t run_columns;
+  int64_t stretches;  // the pieces of a run of columns
   int64_t first;
 
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return parts(groups(), kQuadGroups); }
-  int64_t pieces() const { return parts(n(), piece_columns); }
-  /// Whether reading B takes longest.
-  bool waits_for_memory() const { return m() <= kRowsThatWait; }
+  int64_t pieces() const { return parts(n(), run_columns) * stretches; }
   int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
+
+  /// Chooses the pieces for so many threads.
+  void cut(int64_t threads) {
+    const MatrixView& b = product->b_NK;
+    const int64_t panels = parts(n(), kPieceColumns);
+    const int64_t thread_bytes = n() * bytes_of(b.dtype, b.row_stride) / threads;
+    if (!unpacks) {
+      run_columns = kPieceColumns * parts(panels, threads);
+      stretches = std::max<int64_t>(1, thread_bytes / kStretchBytes);
+    } else if (m() <= kRowsThatWait) {
+      const int64_t each = std::max<int64_t>(1, thread_bytes / kPieceBytes);
+      run_columns = kPieceColumns * parts(panels, threads * each);
+    } else {
+      run_columns = kPieceColumns * std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
+    }
+  }
 
   /// Whether both multiply the same rows of A.
   bool shares_a(const Job& other) const {
@@ -191,7 +209,7 @@ struct Job {
   void multiply(int64_t index, std::byte* scratch) const {
     const MatrixView& b = product->b_NK;
     const MutableMatrix& c = product->c_MN;
-    const int64_t col = index * piece_columns;
+    const int64_t col = index / stretches * run_columns;
     const int64_t row_bytes = bytes_of(b.dtype, b.row_stride);
     const BlockPiece piece = {.a = a,
                               .b = static_cast<const std::byte*>(b.data) + col * row_bytes,
@@ -200,7 +218,9 @@ struct Job {
                               .c_row_stride = c.row_stride,
                               .c_col_stride = c.col_stride,
                               .m = m(),
-                              .n = std::min(piece_columns, n() - col),
+                              .n = std::min(run_columns, n() - col),
+                              .stretch = index % stretches,
+                              .stretches = stretches,
                               .groups = groups(),
                               .accumulate = product->accumulate};
     if (unpacks) {
@@ -238,17 +258,10 @@ std::vector<Job> jobs_of(Device& device, std::span<const Product> products) {
                .unpacks = choice.unpacks,
                .a = {},
                .a_of = 0,
-               .piece_columns = kPieceColumns,
+               .run_columns = 0,
+               .stretches = 1,
                .first = pieces};
-    const int64_t panels = parts(job.n(), kPieceColumns);
-    const int64_t threads = device.threads().size();
-    if (job.waits_for_memory()) {
-      const int64_t bytes = job.n() * bytes_of(p.b_NK.dtype, p.b_NK.row_stride);
-      const int64_t each = std::max<int64_t>(1, bytes / (threads * kPieceBytes));
-      job.piece_columns *= parts(panels, threads * each);
-    } else {
-      job.piece_columns *= std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
-    }
+    job.cut(device.threads().size());
     pieces += job.pieces();
     jobs.push_back(job);
   }

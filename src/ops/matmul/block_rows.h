@@ -233,10 +233,22 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
   }
 }
 
+/// The four streams of a piece, and the columns of the first whose turn it is.
+struct Streams {
+  explicit Streams(const BlockPiece& p)
+      : apart(rows_between(kRowsB, p.n, p.b_row_bytes, 1)),
+        begin(apart * p.stretch / p.stretches),
+        end(apart * (p.stretch + 1) / p.stretches) {}
+  int64_t apart;
+  int64_t begin;
+  int64_t end;
+};
+
 template <class Format>
 [[gnu::noinline]] void several_rows(const BlockPiece& p) {
-  const int64_t apart = rows_between(kRowsB, p.n, p.b_row_bytes, 1);
-  for (int64_t col = 0; col < apart; ++col) {
+  const Streams streams(p);
+  const int64_t apart = streams.apart;
+  for (int64_t col = streams.begin; col < streams.end; ++col) {
     int64_t row = 0;
     if constexpr (kParts <= 2) {  // else there are not registers enough
       for (; row + 4 <= p.m; row += 4) rows_tile<Format, 4>(p, row, col, apart);
@@ -254,8 +266,10 @@ template <class Format>
 template <class Format>
 CORRAL_FLATTEN void rows(const BlockPiece& p) {
   if (p.m != 1) return several_rows<Format>(p);
-  const int64_t apart = rows_between(kRowsB, p.n, p.b_row_bytes, 1);
-  for (int64_t col = 0; col < apart; ++col) rows_tile<Format, 1>(p, 0, col, apart);
+  const Streams streams(p);
+  for (int64_t col = streams.begin; col < streams.end; ++col) {
+    rows_tile<Format, 1>(p, 0, col, streams.apart);
+  }
 }
 
 }  // namespace
