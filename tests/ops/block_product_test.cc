@@ -213,6 +213,37 @@ TEST_P(BlockProduct, OfFewRowsHasTheBitsOfMany) {
   }
 }
 
+// What a thread reads as streams from end to end is cut into stretches, which others may take.
+TEST_P(BlockProduct, OfALargeMatrixHasTheBitsOfItsParts) {
+  const int64_t N = 4001;
+  const int64_t K = 512;
+  const int64_t kPart = 1000;
+  for (const simd::Isa isa : test::machine_isas()) {
+    for (const int threads : {1, 2}) {
+      const DevicePtr device = test::test_device(isa, threads);
+      const Tensor x = test::randn({3, K}, 1, device);
+      const Tensor w = test::random_blocks({N, K}, GetParam(), 2, device);
+      for (const int64_t m : {1, 3}) {
+        const Tensor some = x.rows(0, m);
+        const Tensor whole = linear(some, LinearWeight::out_in(w), Precision::kF32);
+        for (int64_t col = 0; col < N; col += kPart) {
+          const int64_t cols = std::min(kPart, N - col);
+          const Tensor part =
+              linear(some, LinearWeight::out_in(w.rows(col, col + cols)), Precision::kF32);
+          for (int64_t row = 0; row < m; ++row) {
+            ASSERT_EQ(
+                std::memcmp(part.data<float>() + row * cols, whole.data<float>() + row * N + col,
+                            static_cast<size_t>(cols) * sizeof(float)),
+                0)
+                << simd::isa_name(isa) << ", " << threads << " threads, row " << row
+                << ", columns from " << col;
+          }
+        }
+      }
+    }
+  }
+}
+
 // Several panels along k, between which the sums of all rows are kept; several tiles of rows, of
 // which the last is short; several blocks of tiles.
 TEST_P(BlockProduct, OfManyRowsAndPanelsHasTheBitsOfSingleRows) {
