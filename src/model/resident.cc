@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ops/matmul/matmul.h"
+#include "quant/interleaved.h"
+#include "quant/q8_0.h"
 
 namespace corral::model {
 namespace {
@@ -29,39 +32,73 @@ void each_tensor(quant::LinearWeight& weight, const F& f) {
 }
 
 template <class F>
-void each_tensor(MlpWeights& mlp, const F& f) {
-  for (quant::LinearWeight* weight : {&mlp.gate, &mlp.up, &mlp.down}) each_tensor(*weight, f);
+void each_weight(MlpWeights& mlp, const F& f) {
+  for (quant::LinearWeight* weight : {&mlp.gate, &mlp.up, &mlp.down}) f(*weight);
+}
+
+/// f(weight) of all matrices.
+template <class F>
+void each_weight(TextWeights& weights, const F& f) {
+  for (LayerWeights& layer : weights.layers) {
+    AttentionWeights& a = layer.attention;
+    for (quant::LinearWeight* weight : {&a.q, &a.k, &a.v, &a.o}) f(*weight);
+    if (layer.dense) each_weight(*layer.dense, f);
+    if (!layer.moe) continue;
+    f(layer.moe->router);
+    each_weight(layer.moe->experts, f);
+    each_weight(layer.moe->shared, f);
+  }
+  f(weights.readout);
 }
 
 /// f(tensor) of all that is multiplied with.
 template <class F>
 void each_tensor(TextWeights& weights, const F& f) {
   f(weights.embedding);
-  for (LayerWeights& layer : weights.layers) {
-    AttentionWeights& a = layer.attention;
-    for (quant::LinearWeight* weight : {&a.q, &a.k, &a.v, &a.o}) each_tensor(*weight, f);
-    if (layer.dense) each_tensor(*layer.dense, f);
-    if (!layer.moe) continue;
-    each_tensor(layer.moe->router, f);
-    each_tensor(layer.moe->experts, f);
-    each_tensor(layer.moe->shared, f);
-  }
-  each_tensor(weights.readout, f);
+  each_weight(weights, [&](quant::LinearWeight& weight) { each_tensor(weight, f); });
 }
 
-/// Calls on_part(bytes) after every part.
-Tensor copied(const Tensor& from, const std::function<void(int64_t bytes)>& on_part) {
+using OnPart = std::function<void(int64_t bytes)>;
+
+/// A tensor like this, made in parts of whole units: copy(from, to, bytes) on several threads, then
+/// on_part(bytes).
+template <class Copy>
+Tensor made_of(const Tensor& from, int64_t unit_bytes, const OnPart& on_part, const Copy& copy) {
   Tensor to(from.shape(), from.dtype(), from.device());
   auto* const into = to.mutable_data<std::byte>();
   const auto* const at = from.data<std::byte>();
-  for (int64_t part = 0; part < from.size_bytes(); part += kPartBytes) {
-    const int64_t size = std::min(kPartBytes, from.size_bytes() - part);
-    from.device()->threads().parallel_for(size, kGrainBytes, [&](int64_t begin, int64_t end) {
-      std::memcpy(into + part + begin, at + part + begin, static_cast<size_t>(end - begin));
-    });
-    on_part(size);
+  const auto whole = [&](int64_t bytes) { return std::max<int64_t>(1, bytes / unit_bytes); };
+  const int64_t units = from.size_bytes() / unit_bytes;
+  const int64_t each = whole(kPartBytes);
+  for (int64_t part = 0; part < units; part += each) {
+    const int64_t count = std::min(each, units - part);
+    from.device()->threads().parallel_for(
+        count, whole(kGrainBytes), [&](int64_t begin, int64_t end) {
+          const int64_t first = (part + begin) * unit_bytes;
+          copy(at + first, into + first, (end - begin) * unit_bytes);
+        });
+    on_part(count * unit_bytes);
   }
   return to;
+}
+
+Tensor copied(const Tensor& from, const OnPart& on_part) {
+  return made_of(from, 1, on_part, [](const std::byte* at, std::byte* to, int64_t bytes) {
+    std::memcpy(to, at, static_cast<size_t>(bytes));
+  });
+}
+
+/// The weight's data with its rows interleaved.
+Tensor interleaved(const quant::LinearWeight& w, const OnPart& on_part) {
+  const int64_t row_bytes = bytes_of(w.data.dtype(), w.in_features);
+  const int64_t unit_bytes = quant::kInterleavedRows * row_bytes;
+  const int64_t groups = w.in_features / quant::kQ8BlockElements;
+  return made_of(w.data, unit_bytes, on_part,
+                 [&](const std::byte* at, std::byte* to, int64_t bytes) {
+                   for (int64_t unit = 0; unit < bytes; unit += unit_bytes) {
+                     quant::interleave_q8_0(at + unit, groups, to + unit);
+                   }
+                 });
 }
 
 /// Where a tensor lies, and its bytes.
@@ -71,7 +108,7 @@ Place place_of(const Tensor& tensor) { return {tensor.data<std::byte>(), tensor.
 /// Copies of tensors, one of each place: several weights may be views of one tensor.
 class Copies {
  public:
-  explicit Copies(std::function<void(int64_t bytes)> on_part) : on_part_(std::move(on_part)) {}
+  explicit Copies(OnPart on_part) : on_part_(std::move(on_part)) {}
 
   const Tensor& of(const Tensor& tensor) {
     const auto [at, added] = made_.try_emplace(place_of(tensor), Tensor());
@@ -80,9 +117,30 @@ class Copies {
   }
 
  private:
-  std::function<void(int64_t bytes)> on_part_;
+  OnPart on_part_;
   std::map<Place, Tensor> made_;
 };
+
+/// How many weights each tensor belongs to.
+std::map<Place, int> uses(TextWeights& weights) {
+  std::map<Place, int> uses;
+  each_tensor(weights, [&](const Tensor& tensor) { ++uses[place_of(tensor)]; });
+  return uses;
+}
+
+/// Interleaves the rows of weights that nobody reads otherwise, where that makes products faster.
+void interleave(TextWeights& weights, const OnPart& on_part) {
+  const std::map<Place, int> all_uses = uses(weights);
+  each_weight(weights, [&](quant::LinearWeight& weight) {
+    const Tensor& data = weight.data;
+    if (!ops::multiplies_interleaved(data.device()->isa(), data.dtype()) ||
+        !quant::can_interleave(weight) || all_uses.at(place_of(data)) > 1) {
+      return;
+    }
+    weight.data = interleaved(weight, on_part);
+    weight.interleaved = true;
+  });
+}
 
 }  // namespace
 
@@ -104,12 +162,18 @@ void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>
                     " MiB of memory are available: let them be mapped"));
   }
   int64_t done = 0;
-  Copies copies([&](int64_t bytes) {
+  const OnPart on_part = [&](int64_t bytes) {
     loaded.source->forget_pages();
     done += bytes;
     if (on_copied) on_copied(done);
+  };
+  interleave(weights, on_part);
+  Copies copies(on_part);
+  each_weight(weights, [&](quant::LinearWeight& weight) {
+    if (weight.interleaved) return;
+    each_tensor(weight, [&](Tensor& tensor) { tensor = copies.of(tensor); });
   });
-  each_tensor(weights, [&](Tensor& tensor) { tensor = copies.of(tensor); });
+  weights.embedding = copies.of(weights.embedding);
   loaded.model = TextModel(loaded.model.config(), std::move(weights));
 }
 

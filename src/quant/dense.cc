@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <vector>
 
 #include "quant/block_format.h"
 #include "quant/coded.h"
+#include "quant/interleaved.h"
 
 namespace corral::quant {
 namespace {
@@ -54,6 +56,23 @@ void widen(const LinearWeight& w, int64_t first, int64_t begin, int64_t end, flo
   }
 }
 
+// The same of blocks.
+void dequantize(const LinearWeight& w, int64_t first, int64_t begin, int64_t end, float* to) {
+  const DType dtype = w.data.dtype();
+  const auto* const data = w.data.data<std::byte>();
+  const int64_t row_bytes = bytes_of(dtype, w.in_features);
+  std::vector<std::byte> row(static_cast<size_t>(w.interleaved ? row_bytes : 0));
+  for (int64_t n = begin; n < end; ++n) {
+    const std::byte* blocks = data + bytes_of(dtype, first + n * w.stride_out);
+    if (w.interleaved) {
+      const int64_t place = n % kInterleavedRows;
+      read_interleaved_q8_0(blocks - place * row_bytes, place, w.in_features / 32, row.data());
+      blocks = row.data();
+    }
+    block_format(dtype).dequantize(blocks, to + n * w.in_features, w.in_features);
+  }
+}
+
 }  // namespace
 
 Tensor dense_f32(const LinearWeight& weight, int64_t index) {
@@ -67,11 +86,7 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
     if (weight.coding != Coding::kNone) {
       decode_rows(weight, index, begin, end - begin, to + begin * K);
     } else if (is_block(dtype)) {
-      for (int64_t n = begin; n < end; ++n) {
-        const std::byte* blocks =
-            weight.data.data<std::byte>() + bytes_of(dtype, first + n * weight.stride_out);
-        block_format(dtype).dequantize(blocks, to + n * K, K);
-      }
+      dequantize(weight, first, begin, end, to);
     } else {
       widen(weight, first, begin, end, to);
     }

@@ -39,6 +39,9 @@ struct LinearWeight {
   /// the first and stride_count unused.
   std::shared_ptr<const std::vector<Tensor>> matrices = nullptr;
 
+  /// Whether the rows lie interleaved (quant/interleaved.h).
+  bool interleaved = false;
+
   bool defined() const { return data.defined(); }
 
   /// data [N, K], or [E, N, K] for a stack: one output's weights lie together (nn.Linear, GGUF).

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/gguf_checkpoint.h"
 #include "model/hf_checkpoint.h"
 #include "model/quantize.h"
 #include "model/tiny_model.h"
+#include "ops/matmul/matmul.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
 
@@ -75,6 +77,46 @@ TEST_F(Resident, CodedExpertsComeAlong) {
   const Tensor mapped = logits_of(loaded.model);
   make_resident(loaded);
   std::filesystem::remove_all(coded);
+  EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
+}
+
+class ResidentQ8 : public testing::Test {
+ protected:
+  LoadedModel loaded(bool tied) {
+    Config config = test::tiny_config(false);
+    config.hidden_size = 64;  // rows of whole blocks, and whole runs of 32 of them
+    config.tie_word_embeddings = tied;
+    const TextModel made = test::tiny_model(config, device);
+    save_gguf(path, config, made.weights(), nullptr, {.dtype = DType::kQ8_0});
+    return load_model(path, device);
+  }
+
+  test::TempDir dir;
+  std::filesystem::path path = dir.path() / "m.gguf";
+  DevicePtr device = test::test_device();
+};
+
+TEST_F(ResidentQ8, RowsAreInterleavedWhereThatIsFasterAndGiveTheSame) {
+  LoadedModel loaded = this->loaded(false);
+  const Tensor mapped = logits_of(loaded.model);
+  make_resident(loaded);
+  const bool faster = ops::multiplies_interleaved(device->isa(), DType::kQ8_0);
+  const TextWeights& weights = loaded.model.weights();
+  const quant::LinearWeight& up = weights.layers[1].moe->experts.up;
+  EXPECT_EQ(up.data.dtype(), DType::kQ8_0);
+  EXPECT_EQ(up.interleaved, faster);
+  EXPECT_FALSE(weights.layers[1].moe->router.interleaved);
+  std::filesystem::remove(path);
+  EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
+}
+
+TEST_F(ResidentQ8, RowsThatTheEmbeddingReadsStayRows) {
+  LoadedModel loaded = this->loaded(true);
+  const Tensor mapped = logits_of(loaded.model);
+  make_resident(loaded);
+  const TextWeights& weights = loaded.model.weights();
+  EXPECT_FALSE(weights.readout.interleaved);
+  EXPECT_EQ(weights.readout.data.storage(), weights.embedding.storage());
   EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
 }
 

@@ -25,7 +25,8 @@ MatrixView weight_view(const quant::LinearWeight& w, int64_t index) {
           w.out_features,
           w.in_features,
           w.stride_out,
-          w.stride_in};
+          w.stride_in,
+          w.interleaved};
 }
 
 void check_gradient(const char* op, const quant::LinearWeight& w) {

@@ -16,6 +16,7 @@ namespace {
 // unused.
 
 struct Q8_0 : FormatOf<34, 1, 0, kSigned, false>, HalfScales<Q8_0> {
+  static constexpr bool kInterleaves = true;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
     return wide(blocks, pair_of_blocks<Q8_0, 2>(blocks));

@@ -1,3 +1,4 @@
+#include "ops/matmul/block_interleaved.h"
 #include "ops/matmul/block_kernel.h"
 #include "ops/matmul/block_panels.h"
 #include "ops/matmul/block_quantize.h"
@@ -13,7 +14,8 @@ constexpr BlockKernel kernel_of() {
           .quantize = quantize<Format>,
           .rows = rows<Format>,
           .few_rows = kFewRowsOf<Format>,
-          .panels = panels_of<Format>()};
+          .panels = panels_of<Format>(),
+          .interleaved = interleaved_of<Format>()};
 }
 
 }  // namespace

@@ -135,6 +135,14 @@ struct BlockPanels {
   void (*arrange)(const int8_t* rows, const BlockRows& a, int64_t tile);
 };
 
+/// The kernels of a block format for rows of B that are interleaved (quant/interleaved.h). Those of
+/// BlockKernel, with A in the same form, and the same bits.
+struct InterleavedKernels {
+  void (*rows)(const BlockPiece& piece);
+  int64_t few_rows;
+  void (*multiply)(const BlockPiece& piece, std::byte* scratch);
+};
+
 /// The kernels of a block format on an instruction set.
 ///
 /// An element of C is the sum of four chains: chain i takes the groups g with g mod 4 = i in their
@@ -156,6 +164,7 @@ struct BlockKernel {
   void (*rows)(const BlockPiece& piece);
   int64_t few_rows;  // up to how many it is the faster one
   BlockPanels panels;
+  InterleavedKernels interleaved;  // null where there are none
 };
 
 /// The kernels of AMX, which take the place of panels.

@@ -286,6 +286,13 @@ inline Ints broadcast(int32_t x) {
   return each<Ints>([&](int) { return I32{} + x; });
 }
 
+/// 16 numbers of f16.
+inline Floats floats_of_halves(const std::byte* at) {
+  return each<Floats>([&](int i) {
+    return simd::CORRAL_ISA::load_f16(
+        reinterpret_cast<const uint16_t*>(at + i * simd::CORRAL_ISA::kLanes * 2));
+  });
+}
 inline Floats to_floats(const Ints& x) {
   return each<Floats>([&](int i) { return to_float(x.part[i]); });
 }

@@ -54,7 +54,11 @@ struct Panel {
   float* chains;   // [4 chains, rows, columns]; AMX: [4 chains, rows / 16, columns, 16]
   int64_t quads;
   int64_t rows;  // of A that have places
+  // Where tiles read the bytes: here, or in B where that lies as they take it.
+  const std::byte* words;
+  int64_t chain_bytes;  // from the first group of a chain to that of the next
 
+  static constexpr int64_t kGroupBytes = kGroup * kPanelColumns;
   static constexpr int64_t kQuadBytes = kQuad * kPanelColumns;
   static constexpr int64_t kQuadScaleBytes = kQuadGroups * 2 * kPanelColumns * 4;
 
@@ -68,7 +72,9 @@ struct Panel {
         minimum(scale + quads_of * kQuadScaleBytes / 4),
         chains(minimum + quads_of * kQuadScaleBytes / 4),
         quads(quads_of),
-        rows(rows_of) {}
+        rows(rows_of),
+        words(scratch),
+        chain_bytes(quads_of * kGroupBytes) {}
 
   int64_t group(int64_t chain, int64_t quad) const { return chain * quads + quad; }
   std::byte* group_bytes(int64_t group) const {

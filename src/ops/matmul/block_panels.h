@@ -65,11 +65,31 @@ struct Block {
   int64_t col;
 };
 
-/// A product with B in panels.
+/// B as rows of blocks, which are unpacked into a panel.
 template <class Format>
+struct UnpackedRows {
+  using Traits = TraitsOf<Format>;
+
+  /// The panel of so many quads, from the quad `first` on, of the columns from `col`.
+  static void bring(Panel& panel, const BlockPiece& p, int64_t col, int64_t first, int64_t quads) {
+    pack<Format>(panel, p, col, first, quads);
+  }
+  /// What it is made of.
+  static Lines lines(const BlockPiece& p, int64_t col, int64_t first, int64_t quads) {
+    const auto bytes_of = [](int64_t n) { return n / Format::kStepQuads * Format::kStepBytes; };
+    const std::byte* at = p.b + col * p.b_row_bytes + bytes_of(first);
+    return {.at = reinterpret_cast<const char*>(at),
+            .rows = kPanelColumns,
+            .stride_bytes = p.b_row_bytes,
+            .lines_each = bytes_of(quads) / kLineBytes + 1};
+  }
+};
+
+/// A product with B in panels, which are what `Source` makes of it.
+template <class Format, class Source = UnpackedRows<Format>>
 class PanelProduct {
  public:
-  using T = TraitsOf<Format>;
+  using T = typename Source::Traits;
 
   PanelProduct(const BlockPiece& p, std::byte* scratch)
       : p_(p),
@@ -90,12 +110,17 @@ class PanelProduct {
   void add_block(const Block& block) const {
     int64_t first = 0;
     do {  // once for sums of nothing, too
-      pack<Format>(panel_, p_, block.col, first,
-                   simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first));
-      add_panel(block, first);
+      Panel panel = panel_;
+      Source::bring(panel, p_, block.col, first, quads_from(first));
+      add_panel(panel, block, first);
       first += panel_.quads;
     } while (first < p_.quads());
     if (!fits_in_c(block.col)) store(block);
+  }
+
+  /// Quads of the panel that begins there.
+  int64_t quads_from(int64_t first) const {
+    return simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
   }
 
   /// True when sums can be written to C as they come.
@@ -105,8 +130,8 @@ class PanelProduct {
 
   /// The groups of the panel that begins at the quad `first`; asks for the next panel meanwhile,
   /// unless the processor will find its rows by itself.
-  void add_panel(const Block& block, int64_t first) const {
-    const int64_t quads = simd::CORRAL_ISA::min(panel_.quads, p_.quads() - first);
+  void add_panel(const Panel& panel, const Block& block, int64_t first) const {
+    const int64_t quads = quads_from(first);
     const Lines next = next_panel(block, first + quads);
     Ahead ahead;
     if (next.lines_each <= kMostLinesAhead) ahead.add(next);
@@ -122,7 +147,7 @@ class PanelProduct {
           .first = first,
           .starts = first == 0,
           .ends = first + quads == p_.quads()};
-      add_tiles<T>(panel_, p_.a, block.tiles, run, totals_of(block), ahead);
+      add_tiles<T>(panel, p_.a, block.tiles, run, totals_of(block), ahead);
     }
   }
 
@@ -137,18 +162,12 @@ class PanelProduct {
   /// ones again.
   Lines next_panel(const Block& block, int64_t next) const {
     int64_t col = block.col;
-    const auto bytes_of = [](int64_t n) { return n / Format::kStepQuads * Format::kStepBytes; };
     if (next >= p_.quads()) {
       next = 0;
       col += kPanelColumns;
       if (col >= p_.n && block.tiles.end < p_.a.order.tiles()) col = 0;
     }
-    const int64_t bytes = bytes_of(simd::CORRAL_ISA::min(panel_.quads, p_.quads() - next));
-    const std::byte* at = p_.b + col * p_.b_row_bytes + bytes_of(next);
-    return {.at = reinterpret_cast<const char*>(at),
-            .rows = kPanelColumns,
-            .stride_bytes = p_.b_row_bytes,
-            .lines_each = bytes / kLineBytes + 1};
+    return Source::lines(p_, col, next, quads_from(next));
   }
 
   /// Brings sums to C that did not fit.

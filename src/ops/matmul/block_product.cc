@@ -66,6 +66,10 @@ const T& of_format(const OfBlocks<T>& all, DType dtype) {
 }
 
 void check(const Product& p) {
+  if (p.b_NK.interleaved &&
+      (p.b_NK.row_stride != p.b_NK.cols || p.b_NK.rows % kPieceColumns != 0)) {
+    throw NotSupported("matmul: interleaved rows lie side by side, 32 at a time");
+  }
   if (!is_block(p.b_NK.dtype) || p.b_NK.col_stride != 1 || p.a_MK.dtype != DType::kF32 ||
       p.a_MK.col_stride != 1) {
     throw NotSupported(str("matmul: no product of ", p.a_MK.dtype, " and ", p.b_NK.dtype,
@@ -74,6 +78,11 @@ void check(const Product& p) {
 }
 
 int64_t parts(int64_t whole, int64_t each) { return (whole + each - 1) / each; }
+
+const BlockKernels& kernels_of(simd::Isa isa) {
+  return simd::choose<simd::Isa::kAvxVnni, simd::Isa::kDotprod>(
+      isa, portable::kBlocks, avx2::kBlocks, avx512::kBlocks, avx_vnni::kBlocks, dotprod::kBlocks);
+}
 
 /// The kernel of a product, and whether it reads B as it lies or unpacks it.
 struct Choice {
@@ -84,10 +93,16 @@ struct Choice {
 Choice kernel_of(const Device& device, const Product& p) {
   const DType dtype = p.b_NK.dtype;
   const int64_t m = p.c_MN.rows;
-  BlockKernel kernel = of_format(simd::choose<simd::Isa::kAvxVnni, simd::Isa::kDotprod>(
-                                     device.isa(), portable::kBlocks, avx2::kBlocks,
-                                     avx512::kBlocks, avx_vnni::kBlocks, dotprod::kBlocks),
-                                 dtype);
+  BlockKernel kernel = of_format(kernels_of(device.isa()), dtype);
+  if (p.b_NK.interleaved) {
+    if (!multiplies_interleaved(device.isa(), dtype)) {
+      throw NotSupported(str("matmul: no product with interleaved ", dtype, " matrices"));
+    }
+    kernel.rows = kernel.interleaved.rows;
+    kernel.few_rows = kernel.interleaved.few_rows;
+    kernel.panels.multiply = kernel.interleaved.multiply;
+    return {kernel, m > kernel.few_rows};
+  }
 #if defined(__x86_64__)
   if (device.isa() == simd::Isa::kAmx) {
     const TileKernels& tiles = of_format(amx::kTileKernels, dtype);
@@ -359,6 +374,12 @@ void run(Device& device, const std::vector<Job>& jobs) {
 
 Arithmetic arithmetic_of_blocks(DType dtype) {
   return of_format(portable::kBlocks, dtype).wide ? Arithmetic::kInt8 : Arithmetic::kInt4;
+}
+
+bool multiplies_interleaved(simd::Isa isa, DType dtype) {
+  // In the tiles of AMX rows are multiplied from other places.
+  return isa != simd::Isa::kAmx && is_block(dtype) &&
+         of_format(kernels_of(isa), dtype).interleaved.rows != nullptr;
 }
 
 void block_matmul(Device& device, std::span<const Product> products) {

@@ -67,6 +67,8 @@ struct FormatOf {
   /// Whether scales of A are powers of two: of codes of at most four bits, whose own rounding is
   /// far coarser.
   static constexpr bool kPowers = false;
+  /// Whether there are products with interleaved rows (quant/interleaved.h).
+  static constexpr bool kInterleaves = false;
   /// Up to how many rows of A B is not unpacked into panels, where a vector is one register:
   /// measured from memory with two threads on a Zen 5, but for Q5_1 and IQ4_NL, which have
   /// what their neighbours have.

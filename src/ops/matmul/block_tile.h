@@ -2,6 +2,8 @@
 
 // The product of some rows of A with a panel, whose sums stay in registers. For *_isa.cc files.
 
+#include <type_traits>
+
 #include "ops/matmul/ahead.h"
 #include "ops/matmul/block_panel.h"
 #include "ops/matmul/block_quad.h"
@@ -52,9 +54,25 @@ class ColumnScales<true> {
 constexpr bool kAddsPowers = false;
 #endif
 
-/// What a tile needs to know of a format.
+/// The columns of a group of a panel as tiles find them: bytes, and scales in a place of their own.
+struct PanelColumns {
+  static constexpr int64_t kStepBytes = Panel::kGroupBytes;  // to the next group of a chain
+  static constexpr bool kScalesBehind = false;
+};
+
+/// Scales of f16 behind the bytes of their group.
+class ScalesBehind {
+ public:
+  void read(const std::byte* at) { columns_ = floats_of_halves(at); }
+  Floats times(float row) const { return product(columns_, broadcast(row)); }
+
+ private:
+  Floats columns_;
+};
+
+/// What a tile needs to know of a format, and of where its columns are.
 template <bool kWideBytes, bool kHasOffset, int64_t kWordsOf, int64_t kHalvesOf, bool kHasMinimum,
-          bool kHasPowers>
+          bool kHasPowers, class ColumnsOf>
 struct Traits {
   using Products = CORRAL_ISA::Products<kWideBytes>;
   static constexpr bool kOffset = kHasOffset;
@@ -62,11 +80,13 @@ struct Traits {
   static constexpr int64_t kHalves = kHalvesOf;
   static constexpr bool kMinimum = kHasMinimum;
   static constexpr bool kPowers = kHasPowers;
+  using Columns = ColumnsOf;
+  using Scales = std::conditional_t<Columns::kScalesBehind, ScalesBehind, ColumnScales<kHasPowers>>;
 };
-template <class Format>
-using TraitsOf =
-    Traits<Format::kWide, Format::kOffset != 0, Format::kWords,
-           static_cast<int64_t>(Format::kHalves), Format::kMinimum, kAddsPowers && Format::kPowers>;
+template <class Format, class Columns = PanelColumns>
+using TraitsOf = Traits<Format::kWide, Format::kOffset != 0, Format::kWords,
+                        static_cast<int64_t>(Format::kHalves), Format::kMinimum,
+                        kAddsPowers && Format::kPowers, Columns>;
 
 constexpr RowForm kTileForm = RowForm::kEvenTiles;
 constexpr bool kCutsChains = true;  // into runs that fit into the level-1 cache
@@ -150,9 +170,16 @@ class PanelTile {
     const int32_t* start;
     const float* row_sum;
 
+    auto scales_of(int64_t half, size_t v) const {
+      if constexpr (T::Columns::kScalesBehind) {
+        return words + kGroup * kPanelColumns + v * kVectorColumns * 2;
+      } else {
+        return scale + half * kPanelColumns + v * kVectorColumns;
+      }
+    }
     /// The next one of the chain.
     void step() {
-      words += kGroup * kPanelColumns;
+      words += T::Columns::kStepBytes;
       scale += T::kHalves * kPanelColumns;
       minimum += T::kHalves * kPanelColumns;
       bytes += kGroup * kOwnRows;
@@ -165,7 +192,7 @@ class PanelTile {
     const int64_t b = panel_.group(chain, 0);
     const int64_t b_numbers = b * T::kHalves * kPanelColumns;
     const int64_t a = numbers_ + (a_.order.quads * chain + run.first) * kOwnRows;
-    return {.words = panel_.group_bytes(b),
+    return {.words = panel_.words + chain * panel_.chain_bytes,
             .scale = panel_.scale + b_numbers,
             .minimum = panel_.minimum + b_numbers,
             .bytes = a_.bytes + a * kGroup,
@@ -207,11 +234,9 @@ class PanelTile {
                group.bytes + word / 4 * 16 * kOwnRows + word % 4 * 4);
       if ((word + 1) % T::kWords != 0) continue;
       const bool is_whole = (word + 1) % kHalfWords == 0;
-      ColumnScales<T::kPowers> scales[kTileVectors];
+      typename T::Scales scales[kTileVectors];
 #pragma GCC unroll 2
-      for (size_t v = 0; v < kTileVectors; ++v) {
-        scales[v].read(group.scale + half * kPanelColumns + v * kVectorColumns);
-      }
+      for (size_t v = 0; v < kTileVectors; ++v) scales[v].read(group.scales_of(half, v));
 #pragma GCC unroll 8
       for (size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
@@ -247,7 +272,7 @@ class PanelTile {
 
   [[gnu::always_inline]] static void scale(Floats (&sums)[kTileVectors],
                                            const Ints (&dots)[kTileVectors], float row_scale,
-                                           const ColumnScales<T::kPowers> (&scales)[kTileVectors]) {
+                                           const typename T::Scales (&scales)[kTileVectors]) {
 #pragma GCC unroll 2
     for (size_t v = 0; v < kTileVectors; ++v) {
       sums[v] = add_product(sums[v], to_floats(dots[v]), scales[v].times(row_scale));

@@ -19,6 +19,7 @@ struct MatrixView {
   int64_t cols = 0;
   int64_t row_stride = 0;
   int64_t col_stride = 1;
+  bool interleaved = false;  // quant/interleaved.h; only of B
 
   /// The same matrix with rows and columns exchanged.
   MatrixView transposed() const { return {data, dtype, cols, rows, col_stride, row_stride}; }
@@ -67,6 +68,10 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
 /// How many products of bf16 in the tiles of AMX make up one of f32 precision with weights of this
 /// type and so many rows; 0 where it is multiplied as f32.
 int tile_products(simd::Isa isa, DType weights, int64_t rows);
+
+/// Whether there are products with interleaved weights of this type (quant/interleaved.h), which
+/// are as exact, and with many rows faster.
+bool multiplies_interleaved(simd::Isa isa, DType dtype);
 
 /// What products with weights in blocks of this type are made of.
 Arithmetic arithmetic_of_blocks(DType dtype);

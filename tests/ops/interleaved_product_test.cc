@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/error.h"
+#include "ops/grouped_linear/grouped_linear.h"
+#include "ops/linear/linear.h"
+#include "ops/matmul/matmul.h"
+#include "support/blocks.h"
+#include "support/interleaved.h"
+
+namespace corral::ops {
+namespace {
+
+using quant::LinearWeight;
+using quant::Precision;
+
+std::vector<simd::Isa> isas_that_interleave() {
+  std::vector<simd::Isa> isas;
+  for (const simd::Isa isa : test::machine_isas()) {
+    if (multiplies_interleaved(isa, DType::kQ8_0)) isas.push_back(isa);
+  }
+  return isas;
+}
+
+LinearWeight random_weight(const Shape& shape, uint64_t seed, const DevicePtr& device) {
+  return LinearWeight::out_in(test::random_blocks(shape, DType::kQ8_0, seed, device));
+}
+
+class InterleavedProduct : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (isas.empty()) GTEST_SKIP() << "no instruction set here has products of interleaved rows";
+  }
+  std::vector<simd::Isa> isas = isas_that_interleave();
+};
+
+struct Sizes {
+  int64_t n, k;
+};
+// Groups that are no whole quads, panels that are no whole ones, matrices of several stretches.
+constexpr Sizes kSizes[] = {{32, 32}, {32, 160}, {96, 512}, {160, 2976}, {64, 5888}, {1056, 2048}};
+
+TEST_F(InterleavedProduct, HasTheBitsOfThatWithRows) {
+  for (const simd::Isa isa : isas) {
+    for (const auto& [n, k] : kSizes) {
+      const DevicePtr one = test::test_device(isa, 1);
+      const LinearWeight w = random_weight({n, k}, 2, one);
+      for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 33, 70}) {
+        const Tensor x = test::randn({m, k}, 1, one);
+        const Tensor wanted = linear(x, w, Precision::kF32);
+        for (const int threads : {1, 2, 3}) {
+          const DevicePtr device = test::test_device(isa, threads);
+          LinearWeight other = test::interleaved(w);
+          other.data = test::copy_to(other.data, device);
+          const Tensor y = linear(test::copy_to(x, device), other, Precision::kF32);
+          ASSERT_TRUE(test::same_bits(y, wanted))
+              << simd::isa_name(isa) << " " << Shape{m, n, k} << ", " << threads << " threads";
+        }
+      }
+    }
+  }
+}
+
+TEST_F(InterleavedProduct, IsThatOfEachExpert) {
+  const DevicePtr device = test::test_device(isas.front(), 2);
+  const Tensor x = test::randn({50, 256}, 3, device);
+  const LinearWeight stack = random_weight({4, 64, 256}, 4, device);
+  const std::vector<int64_t> offsets = {0, 3, 3, 40, 50};
+  EXPECT_TRUE(test::same_bits(
+      grouped_linear(x, test::interleaved(stack), offsets, Precision::kF32),
+      grouped_linear(x, stack, offsets, Precision::kF32)));
+}
+
+// Products that share rows of A need not all be of interleaved weights.
+TEST_F(InterleavedProduct, StandsBesideOthersInOneCall) {
+  const DevicePtr device = test::test_device(isas.front(), 2);
+  const LinearWeight rows = random_weight({70, 128}, 5, device);
+  const LinearWeight other = test::interleaved(random_weight({64, 128}, 6, device));
+  for (const int64_t m : {1, 20}) {
+    const Tensor x = test::randn({m, 128}, 7, device);
+    Tensor together[2] = {Tensor({m, 70}, DType::kF32, device),
+                          Tensor({m, 64}, DType::kF32, device)};
+    std::vector<Product> products;
+    for (const LinearWeight* w : {&rows, &other}) {
+      Tensor& y = together[products.size()];
+      products.push_back({.a_MK = {x.data<float>(), DType::kF32, m, 128, 128, 1},
+                          .b_NK = {w->data.data<std::byte>(), DType::kQ8_0, w->out_features, 128,
+                                   128, 1, w->interleaved},
+                          .c_MN = {y.mutable_data<float>(), m, w->out_features, w->out_features, 1}});
+    }
+    matmul(*device, products, Precision::kF32);
+    EXPECT_TRUE(test::same_bits(together[0], linear(x, rows, Precision::kF32)));
+    EXPECT_TRUE(test::same_bits(together[1], linear(x, other, Precision::kF32)));
+  }
+}
+
+TEST_F(InterleavedProduct, IsWrittenAndAddedWhereverCLies) {
+  const int64_t n = 64;
+  const int64_t k = 160;
+  const DevicePtr device = test::test_device(isas.front(), 2);
+  const LinearWeight w = random_weight({n, k}, 8, device);
+  const LinearWeight other = test::interleaved(w);
+  for (const int64_t m : {2, 20}) {
+    const Tensor x = test::randn({m, k}, 9, device);
+    const Tensor y = linear(x, w, Precision::kF32);
+    std::vector<float> c(static_cast<size_t>(3 * m * n), 0.5f);  // columns before rows
+    matmul(*device,
+           {.a_MK = {x.data<float>(), DType::kF32, m, k, k, 1},
+            .b_NK = {other.data.data<std::byte>(), DType::kQ8_0, n, k, k, 1, true},
+            .c_MN = {c.data(), m, n, 3, 3 * m},
+            .accumulate = true},
+           Precision::kF32);
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        ASSERT_EQ(c[static_cast<size_t>(3 * (j * m + i))], 0.5f + y.data<float>()[i * n + j]);
+      }
+    }
+  }
+}
+
+// Single rows and tiles of values that are not finite show them.
+TEST_F(InterleavedProduct, ShowsWhatIsNotFinite) {
+  const DevicePtr device = test::test_device(isas.front(), 2);
+  LinearWeight w = random_weight({32, 64}, 10, device);
+  const uint16_t infinite = 0x7C00;
+  std::memcpy(w.data.mutable_data<std::byte>(), &infinite, sizeof(infinite));  // row 0's scale
+  const LinearWeight other = test::interleaved(w);
+  for (const int64_t m : {1, 12}) {
+    const Tensor y = linear(test::randn({m, 64}, 11, device), other, Precision::kF32);
+    for (int64_t i = 0; i < m; ++i) {
+      EXPECT_FALSE(std::isfinite(y.data<float>()[i * 32]));
+      EXPECT_TRUE(std::isfinite(y.data<float>()[i * 32 + 1]));
+    }
+  }
+}
+
+TEST(InterleavedProducts, AreRefusedWhereThereAreNone) {
+  const DevicePtr device = test::test_device(simd::Isa::kPortable, 1);
+  ASSERT_FALSE(multiplies_interleaved(simd::Isa::kPortable, DType::kQ8_0));
+  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kQ4_0));
+  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kF32));
+  const LinearWeight w = test::interleaved(random_weight({32, 32}, 12, device));
+  EXPECT_THAT([&] { linear(test::randn({1, 32}, 13, device), w, Precision::kF32); },
+              testing::ThrowsMessage<NotSupported>(testing::HasSubstr("interleaved q8_0")));
+}
+
+}  // namespace
+}  // namespace corral::ops
