@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "ops/matmul/matmul.h"
 #include "quant/interleaved.h"
-#include "quant/q8_0.h"
 
 namespace corral::model {
 namespace {
@@ -92,11 +91,10 @@ Tensor copied(const Tensor& from, const OnPart& on_part) {
 Tensor interleaved(const quant::LinearWeight& w, const OnPart& on_part) {
   const int64_t row_bytes = bytes_of(w.data.dtype(), w.in_features);
   const int64_t unit_bytes = quant::kInterleavedRows * row_bytes;
-  const int64_t groups = w.in_features / quant::kQ8BlockElements;
   return made_of(w.data, unit_bytes, on_part,
                  [&](const std::byte* at, std::byte* to, int64_t bytes) {
                    for (int64_t unit = 0; unit < bytes; unit += unit_bytes) {
-                     quant::interleave_q8_0(at + unit, groups, to + unit);
+                     quant::interleave(w.data.dtype(), at + unit, w.in_features, to + unit);
                    }
                  });
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <vector>
 
 #include "quant/block_format.h"
 #include "quant/coded.h"
@@ -59,18 +58,21 @@ void widen(const LinearWeight& w, int64_t first, int64_t begin, int64_t end, flo
 // The same of blocks.
 void dequantize(const LinearWeight& w, int64_t first, int64_t begin, int64_t end, float* to) {
   const DType dtype = w.data.dtype();
-  const auto* const data = w.data.data<std::byte>();
-  const int64_t row_bytes = bytes_of(dtype, w.in_features);
-  std::vector<std::byte> row(static_cast<size_t>(w.interleaved ? row_bytes : 0));
   for (int64_t n = begin; n < end; ++n) {
-    const std::byte* blocks = data + bytes_of(dtype, first + n * w.stride_out);
-    if (w.interleaved) {
-      const int64_t place = n % kInterleavedRows;
-      read_interleaved_q8_0(blocks - place * row_bytes, place, w.in_features / 32, row.data());
-      blocks = row.data();
-    }
+    const std::byte* blocks = w.data.data<std::byte>() + bytes_of(dtype, first + n * w.stride_out);
     block_format(dtype).dequantize(blocks, to + n * w.in_features, w.in_features);
   }
+}
+
+// Row n of a matrix whose rows are interleaved, as it was.
+Tensor row_of_interleaved(const LinearWeight& w, int64_t first, int64_t n) {
+  const DType dtype = w.data.dtype();
+  const int64_t place = n % kInterleavedRows;
+  Tensor row({1, w.in_features}, dtype, w.data.device());
+  read_interleaved(dtype,
+                   w.data.data<std::byte>() + bytes_of(dtype, first + (n - place) * w.stride_out),
+                   place, w.in_features, row.mutable_data<std::byte>());
+  return row;
 }
 
 }  // namespace
@@ -85,6 +87,11 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
   weight.data.device()->threads().parallel_for(N, kTile, [&](int64_t begin, int64_t end) {
     if (weight.coding != Coding::kNone) {
       decode_rows(weight, index, begin, end - begin, to + begin * K);
+    } else if (weight.interleaved) {
+      for (int64_t n = begin; n < end; ++n) {
+        const Tensor row = dense_f32(LinearWeight::out_in(row_of_interleaved(weight, first, n)));
+        std::copy_n(row.data<float>(), K, to + n * K);
+      }
     } else if (is_block(dtype)) {
       dequantize(weight, first, begin, end, to);
     } else {

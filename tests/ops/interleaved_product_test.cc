@@ -1,8 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+#include <string>
 #include <vector>
 
+#include "autograd/tape.h"
 #include "base/error.h"
 #include "ops/grouped_linear/grouped_linear.h"
 #include "ops/linear/linear.h"
@@ -16,68 +20,81 @@ namespace {
 using quant::LinearWeight;
 using quant::Precision;
 
-std::vector<simd::Isa> isas_that_interleave() {
+std::vector<simd::Isa> isas_that_interleave(DType dtype) {
   std::vector<simd::Isa> isas;
   for (const simd::Isa isa : test::machine_isas()) {
-    if (multiplies_interleaved(isa, DType::kQ8_0)) isas.push_back(isa);
+    if (multiplies_interleaved(isa, dtype)) isas.push_back(isa);
   }
   return isas;
 }
 
-LinearWeight random_weight(const Shape& shape, uint64_t seed, const DevicePtr& device) {
-  return LinearWeight::out_in(test::random_blocks(shape, DType::kQ8_0, seed, device));
+LinearWeight random_weight(const Shape& shape, DType dtype, uint64_t seed,
+                           const DevicePtr& device) {
+  if (dtype == DType::kQ8_0) {
+    return LinearWeight::out_in(test::random_blocks(shape, dtype, seed, device));
+  }
+  return LinearWeight::out_in(test::to_dtype(test::randn(shape, seed, device), dtype));
 }
 
-class InterleavedProduct : public ::testing::Test {
+class InterleavedProduct : public ::testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
     if (isas.empty()) GTEST_SKIP() << "no instruction set here has products of interleaved rows";
   }
-  std::vector<simd::Isa> isas = isas_that_interleave();
+  DType dtype = GetParam();
+  std::vector<simd::Isa> isas = isas_that_interleave(dtype);
 };
 
 struct Sizes {
   int64_t n, k;
 };
-// Groups that are no whole quads, panels that are no whole ones, matrices of several stretches.
-constexpr Sizes kSizes[] = {{32, 32}, {32, 160}, {96, 512}, {160, 2976}, {64, 5888}, {1056, 2048}};
+/// Groups that are no whole quads, panels that are no whole ones, several blocks along k and along
+/// columns, matrices of several stretches.
+std::vector<Sizes> sizes(DType dtype) {
+  if (dtype == DType::kQ8_0) {
+    return {{32, 32}, {32, 160}, {96, 512}, {160, 2976}, {64, 5888}, {1056, 2048}};
+  }
+  return {{32, 2}, {32, 34}, {96, 514}, {160, 1050}, {1056, 70}};
+}
 
-TEST_F(InterleavedProduct, HasTheBitsOfThatWithRows) {
+TEST_P(InterleavedProduct, HasTheBitsOfThatWithRows) {
   for (const simd::Isa isa : isas) {
-    for (const auto& [n, k] : kSizes) {
+    for (const auto& [n, k] : sizes(dtype)) {
       const DevicePtr one = test::test_device(isa, 1);
-      const LinearWeight w = random_weight({n, k}, 2, one);
-      for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 33, 70}) {
+      const LinearWeight w = random_weight({n, k}, dtype, 2, one);
+      for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 33, 70, 130}) {
         const Tensor x = test::randn({m, k}, 1, one);
-        const Tensor wanted = linear(x, w, Precision::kF32);
-        for (const int threads : {1, 2, 3}) {
-          const DevicePtr device = test::test_device(isa, threads);
-          LinearWeight other = test::interleaved(w);
-          other.data = test::copy_to(other.data, device);
-          const Tensor y = linear(test::copy_to(x, device), other, Precision::kF32);
-          ASSERT_TRUE(test::same_bits(y, wanted))
-              << simd::isa_name(isa) << " " << Shape{m, n, k} << ", " << threads << " threads";
+        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+          const Tensor wanted = linear(x, w, precision);
+          for (const int threads : {1, 2, 3}) {
+            const DevicePtr device = test::test_device(isa, threads);
+            LinearWeight other = test::interleaved(w);
+            other.data = test::copy_to(other.data, device);
+            const Tensor y = linear(test::copy_to(x, device), other, precision);
+            ASSERT_TRUE(test::same_bits(y, wanted))
+                << simd::isa_name(isa) << " " << Shape{m, n, k} << ", " << threads << " threads";
+          }
+          if (dtype == DType::kQ8_0) break;  // which has one
         }
       }
     }
   }
 }
 
-TEST_F(InterleavedProduct, IsThatOfEachExpert) {
+TEST_P(InterleavedProduct, IsThatOfEachExpert) {
   const DevicePtr device = test::test_device(isas.front(), 2);
   const Tensor x = test::randn({50, 256}, 3, device);
-  const LinearWeight stack = random_weight({4, 64, 256}, 4, device);
+  const LinearWeight stack = random_weight({4, 64, 256}, dtype, 4, device);
   const std::vector<int64_t> offsets = {0, 3, 3, 40, 50};
-  EXPECT_TRUE(test::same_bits(
-      grouped_linear(x, test::interleaved(stack), offsets, Precision::kF32),
-      grouped_linear(x, stack, offsets, Precision::kF32)));
+  EXPECT_TRUE(test::same_bits(grouped_linear(x, test::interleaved(stack), offsets, Precision::kF32),
+                              grouped_linear(x, stack, offsets, Precision::kF32)));
 }
 
 // Products that share rows of A need not all be of interleaved weights.
-TEST_F(InterleavedProduct, StandsBesideOthersInOneCall) {
+TEST_P(InterleavedProduct, StandsBesideOthersInOneCall) {
   const DevicePtr device = test::test_device(isas.front(), 2);
-  const LinearWeight rows = random_weight({70, 128}, 5, device);
-  const LinearWeight other = test::interleaved(random_weight({64, 128}, 6, device));
+  const LinearWeight rows = random_weight({70, 128}, dtype, 5, device);
+  const LinearWeight other = test::interleaved(random_weight({64, 128}, dtype, 6, device));
   for (const int64_t m : {1, 20}) {
     const Tensor x = test::randn({m, 128}, 7, device);
     Tensor together[2] = {Tensor({m, 70}, DType::kF32, device),
@@ -85,10 +102,10 @@ TEST_F(InterleavedProduct, StandsBesideOthersInOneCall) {
     std::vector<Product> products;
     for (const LinearWeight* w : {&rows, &other}) {
       Tensor& y = together[products.size()];
-      products.push_back({.a_MK = {x.data<float>(), DType::kF32, m, 128, 128, 1},
-                          .b_NK = {w->data.data<std::byte>(), DType::kQ8_0, w->out_features, 128,
-                                   128, 1, w->interleaved},
-                          .c_MN = {y.mutable_data<float>(), m, w->out_features, w->out_features, 1}});
+      products.push_back(
+          {.a_MK = {x.data<float>(), DType::kF32, m, 128, 128, 1},
+           .b_NK = {w->data.data<std::byte>(), dtype, w->out_features, 128, 128, 1, w->interleaved},
+           .c_MN = {y.mutable_data<float>(), m, w->out_features, w->out_features, 1}});
     }
     matmul(*device, products, Precision::kF32);
     EXPECT_TRUE(test::same_bits(together[0], linear(x, rows, Precision::kF32)));
@@ -96,34 +113,37 @@ TEST_F(InterleavedProduct, StandsBesideOthersInOneCall) {
   }
 }
 
-TEST_F(InterleavedProduct, IsWrittenAndAddedWhereverCLies) {
+TEST_P(InterleavedProduct, IsWrittenAndAddedWhereverCLies) {
   const int64_t n = 64;
   const int64_t k = 160;
   const DevicePtr device = test::test_device(isas.front(), 2);
-  const LinearWeight w = random_weight({n, k}, 8, device);
+  const LinearWeight w = random_weight({n, k}, dtype, 8, device);
   const LinearWeight other = test::interleaved(w);
   for (const int64_t m : {2, 20}) {
     const Tensor x = test::randn({m, k}, 9, device);
-    const Tensor y = linear(x, w, Precision::kF32);
-    std::vector<float> c(static_cast<size_t>(3 * m * n), 0.5f);  // columns before rows
-    matmul(*device,
-           {.a_MK = {x.data<float>(), DType::kF32, m, k, k, 1},
-            .b_NK = {other.data.data<std::byte>(), DType::kQ8_0, n, k, k, 1, true},
-            .c_MN = {c.data(), m, n, 3, 3 * m},
-            .accumulate = true},
-           Precision::kF32);
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < n; ++j) {
-        ASSERT_EQ(c[static_cast<size_t>(3 * (j * m + i))], 0.5f + y.data<float>()[i * n + j]);
-      }
-    }
+    const auto added = [&](const LinearWeight& b) {
+      std::vector<float> c(static_cast<size_t>(3 * m * n), 0.5f);  // columns before rows
+      matmul(*device,
+             {.a_MK = {x.data<float>(), DType::kF32, m, k, k, 1},
+              .b_NK = {b.data.data<std::byte>(), dtype, n, k, k, 1, b.interleaved},
+              .c_MN = {c.data(), m, n, 3, 3 * m},
+              .accumulate = true},
+             Precision::kF32);
+      return c;
+    };
+    EXPECT_EQ(added(other), added(w)) << m << " rows";
   }
 }
 
-// Single rows and tiles of values that are not finite show them.
-TEST_F(InterleavedProduct, ShowsWhatIsNotFinite) {
-  const DevicePtr device = test::test_device(isas.front(), 2);
-  LinearWeight w = random_weight({32, 64}, 10, device);
+INSTANTIATE_TEST_SUITE_P(Types, InterleavedProduct,
+                         ::testing::Values(DType::kQ8_0, DType::kF32, DType::kBF16),
+                         [](const auto& one) { return std::string(dtype_name(one.param)); });
+
+// Single rows and tiles show values that are not finite.
+TEST(InterleavedProducts, ShowWhatIsNotFinite) {
+  const DevicePtr device = test::test_device();
+  if (!multiplies_interleaved(device->isa(), DType::kQ8_0)) GTEST_SKIP() << "has no such products";
+  LinearWeight w = random_weight({32, 64}, DType::kQ8_0, 10, device);
   const uint16_t infinite = 0x7C00;
   std::memcpy(w.data.mutable_data<std::byte>(), &infinite, sizeof(infinite));  // row 0's scale
   const LinearWeight other = test::interleaved(w);
@@ -137,13 +157,31 @@ TEST_F(InterleavedProduct, ShowsWhatIsNotFinite) {
 }
 
 TEST(InterleavedProducts, AreRefusedWhereThereAreNone) {
-  const DevicePtr device = test::test_device(simd::Isa::kPortable, 1);
-  ASSERT_FALSE(multiplies_interleaved(simd::Isa::kPortable, DType::kQ8_0));
   EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kQ4_0));
-  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kF32));
-  const LinearWeight w = test::interleaved(random_weight({32, 32}, 12, device));
-  EXPECT_THAT([&] { linear(test::randn({1, 32}, 13, device), w, Precision::kF32); },
-              testing::ThrowsMessage<NotSupported>(testing::HasSubstr("interleaved q8_0")));
+  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kF16));
+  const DevicePtr device = test::test_device(simd::Isa::kPortable, 1);
+  for (const DType dtype : {DType::kQ8_0, DType::kF32, DType::kBF16}) {
+    ASSERT_FALSE(multiplies_interleaved(simd::Isa::kPortable, dtype));
+    const LinearWeight w = test::interleaved(random_weight({32, 32}, dtype, 12, device));
+    EXPECT_THAT(
+        [&] {
+          linear(test::randn({1, 32}, 13, device), w, Precision::kF32);
+        },
+        testing::ThrowsMessage<NotSupported>(testing::HasSubstr(str("interleaved ", dtype))));
+  }
+}
+
+TEST(InterleavedProducts, HaveNoGradient) {
+  const DevicePtr device = test::test_device();
+  if (!multiplies_interleaved(device->isa(), DType::kF32)) GTEST_SKIP() << "has no such products";
+  const LinearWeight w = test::interleaved(random_weight({32, 32}, DType::kF32, 14, device));
+  const Tensor x = autograd::parameter(test::randn({1, 32}, 15, device));
+  const Tensor y = linear(x, w, Precision::kF32);
+  EXPECT_THAT(
+      [&] {
+        autograd::backward(y, test::randn({1, 32}, 16, device));
+      },
+      testing::ThrowsMessage<NotSupported>(testing::HasSubstr("interleaved")));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ inline quant::LinearWeight interleaved(const quant::LinearWeight& w) {
   to.interleaved = true;
   const int64_t rows_bytes = quant::kInterleavedRows * bytes_of(w.data.dtype(), w.in_features);
   for (int64_t at = 0; at < w.data.size_bytes(); at += rows_bytes) {
-    quant::interleave_q8_0(w.data.data<std::byte>() + at, w.in_features / 32,
-                           to.data.mutable_data<std::byte>() + at);
+    quant::interleave(w.data.dtype(), w.data.data<std::byte>() + at, w.in_features,
+                      to.data.mutable_data<std::byte>() + at);
   }
   return to;
 }

@@ -33,6 +33,7 @@ void check_gradient(const char* op, const quant::LinearWeight& w) {
   if (w.coding != quant::Coding::kNone) {
     throw NotSupported(str(op, ": no gradient through int4 or FP8 weights"));
   }
+  if (w.interleaved) throw NotSupported(str(op, ": no gradient through interleaved weights"));
   if (block_elements(w.data.dtype()) != 1) {
     throw NotSupported(str(op, ": no gradient through ", w.data.dtype(), " weights"));
   }

@@ -66,10 +66,6 @@ const T& of_format(const OfBlocks<T>& all, DType dtype) {
 }
 
 void check(const Product& p) {
-  if (p.b_NK.interleaved &&
-      (p.b_NK.row_stride != p.b_NK.cols || p.b_NK.rows % kPieceColumns != 0)) {
-    throw NotSupported("matmul: interleaved rows lie side by side, 32 at a time");
-  }
   if (!is_block(p.b_NK.dtype) || p.b_NK.col_stride != 1 || p.a_MK.dtype != DType::kF32 ||
       p.a_MK.col_stride != 1) {
     throw NotSupported(str("matmul: no product of ", p.a_MK.dtype, " and ", p.b_NK.dtype,
@@ -95,9 +91,6 @@ Choice kernel_of(const Device& device, const Product& p) {
   const int64_t m = p.c_MN.rows;
   BlockKernel kernel = of_format(kernels_of(device.isa()), dtype);
   if (p.b_NK.interleaved) {
-    if (!multiplies_interleaved(device.isa(), dtype)) {
-      throw NotSupported(str("matmul: no product with interleaved ", dtype, " matrices"));
-    }
     kernel.rows = kernel.interleaved.rows;
     kernel.few_rows = kernel.interleaved.few_rows;
     kernel.panels.multiply = kernel.interleaved.multiply;
@@ -376,10 +369,9 @@ Arithmetic arithmetic_of_blocks(DType dtype) {
   return of_format(portable::kBlocks, dtype).wide ? Arithmetic::kInt8 : Arithmetic::kInt4;
 }
 
-bool multiplies_interleaved(simd::Isa isa, DType dtype) {
+bool blocks_multiply_interleaved(simd::Isa isa, DType dtype) {
   // In the tiles of AMX rows are multiplied from other places.
-  return isa != simd::Isa::kAmx && is_block(dtype) &&
-         of_format(kernels_of(isa), dtype).interleaved.rows != nullptr;
+  return isa != simd::Isa::kAmx && of_format(kernels_of(isa), dtype).interleaved.rows != nullptr;
 }
 
 void block_matmul(Device& device, std::span<const Product> products) {

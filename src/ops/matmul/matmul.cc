@@ -10,6 +10,7 @@
 #include "ops/matmul/block_product.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/scratch.h"
+#include "quant/interleaved.h"
 #include "simd/isa.h"
 
 namespace corral::ops {
@@ -43,6 +44,17 @@ void check(const Product& p) {
   }
 }
 
+/// Whether the product's rows of B are interleaved so that a kernel could read them.
+void check_interleaved(const Device& device, const Product& p) {
+  const MatrixView& b = p.b_NK;
+  if (!b.interleaved) return;
+  if (!multiplies_interleaved(device.isa(), b.dtype) || b.row_stride != b.cols ||
+      b.col_stride != 1 || b.rows % quant::kInterleavedRows != 0 || b.cols % 2 != 0 ||
+      p.a_MK.col_stride != 1) {
+    throw NotSupported(str("matmul: no product with interleaved ", b.dtype, " matrices like this"));
+  }
+}
+
 int64_t part_count(int64_t whole, int64_t grain) { return (whole + grain - 1) / grain; }
 
 double work_of(const Product& p) {
@@ -52,7 +64,8 @@ double work_of(const Product& p) {
 
 Piece whole_piece(const Product& p, quant::Precision precision) {
   const auto factor = [](const MatrixView& view) {
-    return Factor{view.data, element_of(view), view.row_stride, view.col_stride, view.rows};
+    return Factor{view.data,       element_of(view), view.row_stride,
+                  view.col_stride, view.rows,        view.interleaved};
   };
   Piece piece{.a = factor(p.a_MK),
               .b = factor(p.b_NK),
@@ -66,7 +79,7 @@ Piece whole_piece(const Product& p, quant::Precision precision) {
               .bf16 = precision == quant::Precision::kBF16};
   // Tiles are stored along the columns of C; the exchanged product is the same chains of the same
   // multiply-adds.
-  if (piece.c_col_stride != 1 && piece.c_row_stride == 1) {
+  if (piece.c_col_stride != 1 && piece.c_row_stride == 1 && !piece.b.interleaved) {
     std::swap(piece.a, piece.b);
     std::swap(piece.m, piece.n);
     std::swap(piece.c_row_stride, piece.c_col_stride);
@@ -98,7 +111,8 @@ int64_t piece_count(const Piece& p, double share, int threads) {
 // is cut first.
 Cut cut(const Piece& p, int64_t pieces, const MatmulKernel& kernel) {
   const int64_t most_rows = part_count(p.m, kernel.tile_rows);
-  const int64_t most_cols = part_count(p.n, kernel.lanes);
+  const int64_t lanes = p.b.interleaved ? quant::kInterleavedRows : kernel.lanes;
+  const int64_t most_cols = part_count(p.n, lanes);
   Cut cut;
   if (p.m > p.n) {
     cut.rows = std::min(pieces, most_rows);
@@ -108,7 +122,7 @@ Cut cut(const Piece& p, int64_t pieces, const MatmulKernel& kernel) {
     cut.rows = std::min(part_count(pieces, cut.cols), most_rows);
   }
   cut.rows_each = part_count(most_rows, cut.rows) * kernel.tile_rows;
-  cut.cols_each = part_count(most_cols, cut.cols) * kernel.lanes;
+  cut.cols_each = part_count(most_cols, cut.cols) * lanes;
   cut.rows = part_count(p.m, cut.rows_each);
   cut.cols = part_count(p.n, cut.cols_each);
   return cut;
@@ -136,10 +150,9 @@ void zero(const MutableMatrix& c) {
   }
 }
 
-const MatmulKernel& kernel_of(const Device& device) {
-  return simd::choose<simd::Isa::kAvx512Bf16, simd::Isa::kAmx>(device.isa(), portable::kMatmul,
-                                                               avx2::kMatmul, avx512::kMatmul,
-                                                               avx512_bf16::kMatmul, amx::kMatmul);
+const MatmulKernel& kernel_of(simd::Isa isa) {
+  return simd::choose<simd::Isa::kAvx512Bf16, simd::Isa::kAmx>(
+      isa, portable::kMatmul, avx2::kMatmul, avx512::kMatmul, avx512_bf16::kMatmul, amx::kMatmul);
 }
 
 /// Whether there is something to multiply; zeros are written where there are only empty sums.
@@ -170,9 +183,12 @@ struct Job {
 }  // namespace
 
 void matmul(Device& device, std::span<const Product> products, quant::Precision precision) {
-  const MatmulKernel& kernel = kernel_of(device);
+  const MatmulKernel& kernel = kernel_of(device.isa());
   const int threads = device.threads().size();
-  for (const Product& p : products) check(p);
+  for (const Product& p : products) {
+    check(p);
+    check_interleaved(device, p);
+  }
   if (!products.empty() && is_block(products.front().b_NK.dtype)) {
     return block_matmul(device, products);
   }
@@ -223,6 +239,11 @@ void matmul(Device& device, const Product& product, quant::Precision precision) 
 void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
             const MutableMatrix& c_MN, bool accumulate, quant::Precision precision) {
   matmul(device, {.a_MK = a_MK, .b_NK = b_NK, .c_MN = c_MN, .accumulate = accumulate}, precision);
+}
+
+bool multiplies_interleaved(simd::Isa isa, DType dtype) {
+  if (is_block(dtype)) return blocks_multiply_interleaved(isa, dtype);
+  return kernel_of(isa).interleaved && (dtype == DType::kF32 || dtype == DType::kBF16);
 }
 
 int tile_products(simd::Isa isa, DType weights, int64_t rows) {

@@ -241,6 +241,7 @@ template <class Math, class E>
 class UnitReader {
  public:
   using Stored = typename E::Stored;
+  static constexpr bool kInPlace = false;  // whether there are panels in memory
 
   UnitReader(const Factor& factor, int64_t rows, int64_t k_total)
       : data_(static_cast<const Stored*>(factor.data)),
