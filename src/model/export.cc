@@ -13,7 +13,7 @@ using quant::LinearWeight;
 constexpr int64_t kPartElements = int64_t{1} << 24;
 
 bool fills_its_tensor(const LinearWeight& w) {
-  return w.coding == quant::Coding::kNone && !w.interleaved && w.offset == 0 &&
+  return w.coding == quant::Coding::kNone && !w.interleaving && w.offset == 0 &&
          w.count * w.out_features * w.in_features == w.data.numel();
 }
 

@@ -88,13 +88,14 @@ Tensor copied(const Tensor& from, const OnPart& on_part) {
 }
 
 /// The weight's data with its rows interleaved.
-Tensor interleaved(const quant::LinearWeight& w, const OnPart& on_part) {
+Tensor interleaved(const quant::LinearWeight& w, const quant::Interleaving& how,
+                   const OnPart& on_part) {
   const int64_t row_bytes = bytes_of(w.data.dtype(), w.in_features);
-  const int64_t unit_bytes = quant::kInterleavedRows * row_bytes;
+  const int64_t unit_bytes = how.rows * row_bytes;
   return made_of(w.data, unit_bytes, on_part,
                  [&](const std::byte* at, std::byte* to, int64_t bytes) {
                    for (int64_t unit = 0; unit < bytes; unit += unit_bytes) {
-                     quant::interleave(w.data.dtype(), at + unit, w.in_features, to + unit);
+                     quant::interleave(w.data.dtype(), how, at + unit, w.in_features, to + unit);
                    }
                  });
 }
@@ -131,12 +132,10 @@ void interleave(TextWeights& weights, const OnPart& on_part) {
   const std::map<Place, int> all_uses = uses(weights);
   each_weight(weights, [&](quant::LinearWeight& weight) {
     const Tensor& data = weight.data;
-    if (!ops::multiplies_interleaved(data.device()->isa(), data.dtype()) ||
-        !quant::can_interleave(weight) || all_uses.at(place_of(data)) > 1) {
-      return;
-    }
-    weight.data = interleaved(weight, on_part);
-    weight.interleaved = true;
+    const quant::Interleaving how = ops::interleaving_of(data.device()->isa(), data.dtype());
+    if (!quant::can_interleave(weight, how) || all_uses.at(place_of(data)) > 1) return;
+    weight.data = interleaved(weight, how, on_part);
+    weight.interleaving = how;
   });
 }
 
@@ -168,7 +167,7 @@ void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>
   interleave(weights, on_part);
   Copies copies(on_part);
   each_weight(weights, [&](quant::LinearWeight& weight) {
-    if (weight.interleaved) return;
+    if (weight.interleaving) return;
     each_tensor(weight, [&](Tensor& tensor) { tensor = copies.of(tensor); });
   });
   weights.embedding = copies.of(weights.embedding);

@@ -67,9 +67,9 @@ void dequantize(const LinearWeight& w, int64_t first, int64_t begin, int64_t end
 // Row n of a matrix whose rows are interleaved, as it was.
 Tensor row_of_interleaved(const LinearWeight& w, int64_t first, int64_t n) {
   const DType dtype = w.data.dtype();
-  const int64_t place = n % kInterleavedRows;
+  const int64_t place = n % w.interleaving.rows;
   Tensor row({1, w.in_features}, dtype, w.data.device());
-  read_interleaved(dtype,
+  read_interleaved(dtype, w.interleaving,
                    w.data.data<std::byte>() + bytes_of(dtype, first + (n - place) * w.stride_out),
                    place, w.in_features, row.mutable_data<std::byte>());
   return row;
@@ -87,7 +87,7 @@ Tensor dense_f32(const LinearWeight& weight, int64_t index) {
   weight.data.device()->threads().parallel_for(N, kTile, [&](int64_t begin, int64_t end) {
     if (weight.coding != Coding::kNone) {
       decode_rows(weight, index, begin, end - begin, to + begin * K);
-    } else if (weight.interleaved) {
+    } else if (weight.interleaving) {
       for (int64_t n = begin; n < end; ++n) {
         const Tensor row = dense_f32(LinearWeight::out_in(row_of_interleaved(weight, first, n)));
         std::copy_n(row.data<float>(), K, to + n * K);

@@ -19,6 +19,15 @@ enum class Precision : uint8_t { kF32, kBF16 };
 /// each the value plus 8.
 enum class Coding : uint8_t { kNone, kF8E4M3, kInt4 };
 
+/// How rows of a weight lie interleaved (quant/interleaved.h): so many at a time, 0: they do not.
+struct Interleaving {
+  int64_t rows = 0;
+  bool unsigned_codes = false;  // of q8_0: code + 128
+
+  explicit operator bool() const { return rows != 0; }
+  bool operator==(const Interleaving&) const = default;
+};
+
 /// The weight of y = x W^T as linear and grouped_linear read it: `count` matrices (one for linear,
 /// one an expert for grouped_linear) of out_features N rows and in_features K columns, anywhere in
 /// a tensor. This is the only strided thing in Corral: it lets the layouts of different checkpoint
@@ -39,8 +48,7 @@ struct LinearWeight {
   /// the first and stride_count unused.
   std::shared_ptr<const std::vector<Tensor>> matrices = nullptr;
 
-  /// Whether the rows lie interleaved (quant/interleaved.h).
-  bool interleaved = false;
+  Interleaving interleaving = {};
 
   bool defined() const { return data.defined(); }
 

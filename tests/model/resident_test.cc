@@ -100,12 +100,11 @@ TEST_F(ResidentQ8, RowsAreInterleavedWhereThatIsFasterAndGiveTheSame) {
   LoadedModel loaded = this->loaded(false);
   const Tensor mapped = logits_of(loaded.model);
   make_resident(loaded);
-  const bool faster = ops::multiplies_interleaved(device->isa(), DType::kQ8_0);
   const TextWeights& weights = loaded.model.weights();
   const quant::LinearWeight& up = weights.layers[1].moe->experts.up;
   EXPECT_EQ(up.data.dtype(), DType::kQ8_0);
-  EXPECT_EQ(up.interleaved, faster);
-  EXPECT_FALSE(weights.layers[1].moe->router.interleaved);
+  EXPECT_EQ(up.interleaving, ops::interleaving_of(device->isa(), DType::kQ8_0));
+  EXPECT_FALSE(weights.layers[1].moe->router.interleaving);
   std::filesystem::remove(path);
   EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
 }
@@ -115,7 +114,7 @@ TEST_F(ResidentQ8, RowsThatTheEmbeddingReadsStayRows) {
   const Tensor mapped = logits_of(loaded.model);
   make_resident(loaded);
   const TextWeights& weights = loaded.model.weights();
-  EXPECT_FALSE(weights.readout.interleaved);
+  EXPECT_FALSE(weights.readout.interleaving);
   EXPECT_EQ(weights.readout.data.storage(), weights.embedding.storage());
   EXPECT_TRUE(test::same_bits(logits_of(loaded.model), mapped));
 }

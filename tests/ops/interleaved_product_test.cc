@@ -23,7 +23,7 @@ using quant::Precision;
 std::vector<simd::Isa> isas_that_interleave(DType dtype) {
   std::vector<simd::Isa> isas;
   for (const simd::Isa isa : test::machine_isas()) {
-    if (multiplies_interleaved(isa, dtype)) isas.push_back(isa);
+    if (interleaving_of(isa, dtype)) isas.push_back(isa);
   }
   return isas;
 }
@@ -52,14 +52,16 @@ struct Sizes {
 /// columns, matrices of several stretches.
 std::vector<Sizes> sizes(DType dtype) {
   if (dtype == DType::kQ8_0) {
-    return {{32, 32}, {32, 160}, {96, 512}, {160, 2976}, {64, 5888}, {1056, 2048}};
+    return {{32, 32},   {32, 160},    {96, 512}, {160, 2976},
+            {64, 5888}, {1056, 2048}, {48, 64},  {1040, 2048}};
   }
-  return {{32, 2}, {32, 34}, {96, 514}, {160, 1050}, {1056, 70}};
+  return {{32, 2}, {32, 34}, {96, 514}, {160, 1050}, {1056, 70}, {48, 64}, {1040, 70}};
 }
 
 TEST_P(InterleavedProduct, HasTheBitsOfThatWithRows) {
   for (const simd::Isa isa : isas) {
     for (const auto& [n, k] : sizes(dtype)) {
+      if (n % interleaving_of(isa, dtype).rows != 0) continue;
       const DevicePtr one = test::test_device(isa, 1);
       const LinearWeight w = random_weight({n, k}, dtype, 2, one);
       for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 33, 70, 130}) {
@@ -68,7 +70,7 @@ TEST_P(InterleavedProduct, HasTheBitsOfThatWithRows) {
           const Tensor wanted = linear(x, w, precision);
           for (const int threads : {1, 2, 3}) {
             const DevicePtr device = test::test_device(isa, threads);
-            LinearWeight other = test::interleaved(w);
+            LinearWeight other = test::interleaved(w, interleaving_of(isa, dtype));
             other.data = test::copy_to(other.data, device);
             const Tensor y = linear(test::copy_to(x, device), other, precision);
             ASSERT_TRUE(test::same_bits(y, wanted))
@@ -86,15 +88,18 @@ TEST_P(InterleavedProduct, IsThatOfEachExpert) {
   const Tensor x = test::randn({50, 256}, 3, device);
   const LinearWeight stack = random_weight({4, 64, 256}, dtype, 4, device);
   const std::vector<int64_t> offsets = {0, 3, 3, 40, 50};
-  EXPECT_TRUE(test::same_bits(grouped_linear(x, test::interleaved(stack), offsets, Precision::kF32),
-                              grouped_linear(x, stack, offsets, Precision::kF32)));
+  EXPECT_TRUE(test::same_bits(
+      grouped_linear(x, test::interleaved(stack, interleaving_of(isas.front(), dtype)), offsets,
+                     Precision::kF32),
+      grouped_linear(x, stack, offsets, Precision::kF32)));
 }
 
 // Products that share rows of A need not all be of interleaved weights.
 TEST_P(InterleavedProduct, StandsBesideOthersInOneCall) {
   const DevicePtr device = test::test_device(isas.front(), 2);
   const LinearWeight rows = random_weight({70, 128}, dtype, 5, device);
-  const LinearWeight other = test::interleaved(random_weight({64, 128}, dtype, 6, device));
+  const LinearWeight other = test::interleaved(random_weight({64, 128}, dtype, 6, device),
+                                               interleaving_of(isas.front(), dtype));
   for (const int64_t m : {1, 20}) {
     const Tensor x = test::randn({m, 128}, 7, device);
     Tensor together[2] = {Tensor({m, 70}, DType::kF32, device),
@@ -104,7 +109,8 @@ TEST_P(InterleavedProduct, StandsBesideOthersInOneCall) {
       Tensor& y = together[products.size()];
       products.push_back(
           {.a_MK = {x.data<float>(), DType::kF32, m, 128, 128, 1},
-           .b_NK = {w->data.data<std::byte>(), dtype, w->out_features, 128, 128, 1, w->interleaved},
+           .b_NK = {w->data.data<std::byte>(), dtype, w->out_features, 128, 128, 1,
+                    w->interleaving},
            .c_MN = {y.mutable_data<float>(), m, w->out_features, w->out_features, 1}});
     }
     matmul(*device, products, Precision::kF32);
@@ -118,14 +124,14 @@ TEST_P(InterleavedProduct, IsWrittenAndAddedWhereverCLies) {
   const int64_t k = 160;
   const DevicePtr device = test::test_device(isas.front(), 2);
   const LinearWeight w = random_weight({n, k}, dtype, 8, device);
-  const LinearWeight other = test::interleaved(w);
+  const LinearWeight other = test::interleaved(w, interleaving_of(isas.front(), dtype));
   for (const int64_t m : {2, 20}) {
     const Tensor x = test::randn({m, k}, 9, device);
     const auto added = [&](const LinearWeight& b) {
       std::vector<float> c(static_cast<size_t>(3 * m * n), 0.5f);  // columns before rows
       matmul(*device,
              {.a_MK = {x.data<float>(), DType::kF32, m, k, k, 1},
-              .b_NK = {b.data.data<std::byte>(), dtype, n, k, k, 1, b.interleaved},
+              .b_NK = {b.data.data<std::byte>(), dtype, n, k, k, 1, b.interleaving},
               .c_MN = {c.data(), m, n, 3, 3 * m},
               .accumulate = true},
              Precision::kF32);
@@ -142,11 +148,12 @@ INSTANTIATE_TEST_SUITE_P(Types, InterleavedProduct,
 // Single rows and tiles show values that are not finite.
 TEST(InterleavedProducts, ShowWhatIsNotFinite) {
   const DevicePtr device = test::test_device();
-  if (!multiplies_interleaved(device->isa(), DType::kQ8_0)) GTEST_SKIP() << "has no such products";
+  const quant::Interleaving how = interleaving_of(device->isa(), DType::kQ8_0);
+  if (!how) GTEST_SKIP() << "has no such products";
   LinearWeight w = random_weight({32, 64}, DType::kQ8_0, 10, device);
   const uint16_t infinite = 0x7C00;
   std::memcpy(w.data.mutable_data<std::byte>(), &infinite, sizeof(infinite));  // row 0's scale
-  const LinearWeight other = test::interleaved(w);
+  const LinearWeight other = test::interleaved(w, how);
   for (const int64_t m : {1, 12}) {
     const Tensor y = linear(test::randn({m, 64}, 11, device), other, Precision::kF32);
     for (int64_t i = 0; i < m; ++i) {
@@ -157,12 +164,13 @@ TEST(InterleavedProducts, ShowWhatIsNotFinite) {
 }
 
 TEST(InterleavedProducts, AreRefusedWhereThereAreNone) {
-  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kQ4_0));
-  EXPECT_FALSE(multiplies_interleaved(simd::detect_isa(), DType::kF16));
+  EXPECT_FALSE(interleaving_of(simd::detect_isa(), DType::kQ4_0));
+  EXPECT_FALSE(interleaving_of(simd::detect_isa(), DType::kF16));
   const DevicePtr device = test::test_device(simd::Isa::kPortable, 1);
   for (const DType dtype : {DType::kQ8_0, DType::kF32, DType::kBF16}) {
-    ASSERT_FALSE(multiplies_interleaved(simd::Isa::kPortable, dtype));
-    const LinearWeight w = test::interleaved(random_weight({32, 32}, dtype, 12, device));
+    ASSERT_FALSE(interleaving_of(simd::Isa::kPortable, dtype));
+    const LinearWeight w =
+        test::interleaved(random_weight({32, 32}, dtype, 12, device), {32, true});
     EXPECT_THAT(
         [&] {
           linear(test::randn({1, 32}, 13, device), w, Precision::kF32);
@@ -173,8 +181,9 @@ TEST(InterleavedProducts, AreRefusedWhereThereAreNone) {
 
 TEST(InterleavedProducts, HaveNoGradient) {
   const DevicePtr device = test::test_device();
-  if (!multiplies_interleaved(device->isa(), DType::kF32)) GTEST_SKIP() << "has no such products";
-  const LinearWeight w = test::interleaved(random_weight({32, 32}, DType::kF32, 14, device));
+  const quant::Interleaving how = interleaving_of(device->isa(), DType::kF32);
+  if (!how) GTEST_SKIP() << "has no such products";
+  const LinearWeight w = test::interleaved(random_weight({32, 32}, DType::kF32, 14, device), how);
   const Tensor x = autograd::parameter(test::randn({1, 32}, 15, device));
   const Tensor y = linear(x, w, Precision::kF32);
   EXPECT_THAT(

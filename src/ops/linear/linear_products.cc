@@ -26,14 +26,14 @@ MatrixView weight_view(const quant::LinearWeight& w, int64_t index) {
           w.in_features,
           w.stride_out,
           w.stride_in,
-          w.interleaved};
+          w.interleaving};
 }
 
 void check_gradient(const char* op, const quant::LinearWeight& w) {
   if (w.coding != quant::Coding::kNone) {
     throw NotSupported(str(op, ": no gradient through int4 or FP8 weights"));
   }
-  if (w.interleaved) throw NotSupported(str(op, ": no gradient through interleaved weights"));
+  if (w.interleaving) throw NotSupported(str(op, ": no gradient through interleaved weights"));
   if (block_elements(w.data.dtype()) != 1) {
     throw NotSupported(str(op, ": no gradient through ", w.data.dtype(), " weights"));
   }

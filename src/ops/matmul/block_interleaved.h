@@ -8,13 +8,11 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-#if defined(__AVX512F__) && !defined(CORRAL_TILES)
+#if defined(__AVX2__) && !defined(CORRAL_TILES)
 
-// The layout: interleaved.h has it, which files of instruction sets cannot include.
-constexpr int64_t kInterleaved = 32;
-constexpr int64_t kGroupCodes = kInterleaved * kGroup;
-constexpr int64_t kGroupBytes = kGroupCodes + kInterleaved * 2;
-static_assert(kInterleaved == kPanelColumns);
+// A group of the rows of a tile: codes, then scales.
+constexpr int64_t kGroupCodes = kPanelColumns * kGroup;
+constexpr int64_t kGroupBytes = kGroupCodes + kPanelColumns * 2;
 
 /// The columns of a group in B itself.
 struct InterleavedColumns {
@@ -47,9 +45,9 @@ struct InterleavedRows {
 
 // So far behind what is read more is asked for, a line at a time between the products. One stream
 // a thread, unlike rows: two to eight are no faster.
-constexpr int64_t kFewAhead = 4 * kGroupBytes;
+constexpr int64_t kFewAhead = 4352;
 
-/// A few rows of A, from `row` on, with 32 rows of B.
+/// A few rows of A, from `row` on, with the rows of B of a tile.
 template <class Format, size_t kRows>
 class FewRows {
  public:
@@ -84,7 +82,7 @@ class FewRows {
     each([&](size_t i, size_t v) { dots[i][v].begin(broadcast(p_.a.start[number(i, group)])); });
 #pragma GCC unroll 8
     for (int64_t word = 0; word < kGroup / 4; ++word) {
-      const std::byte* const columns = at + word * kInterleaved * 4;
+      const std::byte* const columns = at + word * kPanelColumns * 4;
       Bytes words[kTileVectors];
 #pragma GCC unroll 2
       for (size_t v = 0; v < kTileVectors; ++v) {
@@ -142,11 +140,11 @@ class FewRows {
 template <class Format>
 void interleaved_rows(const BlockPiece& p) {
   const auto begin_of = [&](int64_t stretch) {
-    return p.n / kInterleaved * stretch / p.stretches * kInterleaved;
+    return p.n / kPanelColumns * stretch / p.stretches * kPanelColumns;
   };
   const int64_t end = begin_of(p.stretch + 1);
   const int64_t tiles = parts_of(p.m, static_cast<int64_t>(kTileRows));
-  for (int64_t col = begin_of(p.stretch); col < end; col += kInterleaved) {
+  for (int64_t col = begin_of(p.stretch); col < end; col += kPanelColumns) {
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t row = tile * p.m / tiles;
       with_tile_rows<kTileRows>((tile + 1) * p.m / tiles - row, [&]<size_t kRows>() {
@@ -165,10 +163,12 @@ void interleaved_panels(const BlockPiece& p, std::byte* scratch) {
 
 template <class Format>
 constexpr InterleavedKernels interleaved_of() {
-#if defined(__AVX512F__) && !defined(CORRAL_TILES)
+#if defined(__AVX2__) && !defined(CORRAL_TILES)
   if constexpr (Format::kInterleaves) {
-    return {.rows = interleaved_rows<Format>,
-            .few_rows = 7,  // measured from memory with two threads on a Zen 5
+    return {.columns = kPanelColumns,
+            .unsigned_codes = kWideOffset != 0,
+            .rows = interleaved_rows<Format>,
+            .few_rows = kParts == 1 ? 7 : 6,  // measured from memory, two threads, on a Zen 5
             .multiply = interleaved_panels<Format>};
   }
 #endif

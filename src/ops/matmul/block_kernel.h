@@ -138,6 +138,8 @@ struct BlockPanels {
 /// The kernels of a block format for rows of B that are interleaved (quant/interleaved.h). Those of
 /// BlockKernel, with A in the same form, and the same bits.
 struct InterleavedKernels {
+  int64_t columns;  // so many rows of B at a time; 0 where there are no kernels
+  bool unsigned_codes;
   void (*rows)(const BlockPiece& piece);
   int64_t few_rows;
   void (*multiply)(const BlockPiece& piece, std::byte* scratch);
@@ -164,7 +166,7 @@ struct BlockKernel {
   void (*rows)(const BlockPiece& piece);
   int64_t few_rows;  // up to how many it is the faster one
   BlockPanels panels;
-  InterleavedKernels interleaved;  // null where there are none
+  InterleavedKernels interleaved;
 };
 
 /// The kernels of AMX, which take the place of panels.

@@ -90,7 +90,7 @@ Choice kernel_of(const Device& device, const Product& p) {
   const DType dtype = p.b_NK.dtype;
   const int64_t m = p.c_MN.rows;
   BlockKernel kernel = of_format(kernels_of(device.isa()), dtype);
-  if (p.b_NK.interleaved) {
+  if (p.b_NK.interleaving) {
     kernel.rows = kernel.interleaved.rows;
     kernel.few_rows = kernel.interleaved.few_rows;
     kernel.panels.multiply = kernel.interleaved.multiply;
@@ -369,9 +369,11 @@ Arithmetic arithmetic_of_blocks(DType dtype) {
   return of_format(portable::kBlocks, dtype).wide ? Arithmetic::kInt8 : Arithmetic::kInt4;
 }
 
-bool blocks_multiply_interleaved(simd::Isa isa, DType dtype) {
+quant::Interleaving interleaving_of_blocks(simd::Isa isa, DType dtype) {
   // In the tiles of AMX rows are multiplied from other places.
-  return isa != simd::Isa::kAmx && of_format(kernels_of(isa), dtype).interleaved.rows != nullptr;
+  if (isa == simd::Isa::kAmx) return {};
+  const InterleavedKernels& kernels = of_format(kernels_of(isa), dtype).interleaved;
+  return {.rows = kernels.columns, .unsigned_codes = kernels.unsigned_codes};
 }
 
 void block_matmul(Device& device, std::span<const Product> products) {

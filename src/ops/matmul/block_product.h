@@ -12,7 +12,7 @@ namespace corral::ops {
 /// alone. Products that share A quantize it once.
 void block_matmul(Device& device, std::span<const Product> products);
 
-/// multiplies_interleaved() of a type of blocks.
-bool blocks_multiply_interleaved(simd::Isa isa, DType dtype);
+/// interleaving_of() a type of blocks.
+quant::Interleaving interleaving_of_blocks(simd::Isa isa, DType dtype);
 
 }  // namespace corral::ops

@@ -10,7 +10,6 @@
 #include "ops/matmul/block_product.h"
 #include "ops/matmul/matmul_kernel.h"
 #include "ops/matmul/scratch.h"
-#include "quant/interleaved.h"
 #include "simd/isa.h"
 
 namespace corral::ops {
@@ -47,9 +46,9 @@ void check(const Product& p) {
 /// Whether the product's rows of B are interleaved so that a kernel could read them.
 void check_interleaved(const Device& device, const Product& p) {
   const MatrixView& b = p.b_NK;
-  if (!b.interleaved) return;
-  if (!multiplies_interleaved(device.isa(), b.dtype) || b.row_stride != b.cols ||
-      b.col_stride != 1 || b.rows % quant::kInterleavedRows != 0 || b.cols % 2 != 0 ||
+  if (!b.interleaving) return;
+  if (b.interleaving != interleaving_of(device.isa(), b.dtype) || b.row_stride != b.cols ||
+      b.col_stride != 1 || b.rows % b.interleaving.rows != 0 || b.cols % 2 != 0 ||
       p.a_MK.col_stride != 1) {
     throw NotSupported(str("matmul: no product with interleaved ", b.dtype, " matrices like this"));
   }
@@ -65,7 +64,7 @@ double work_of(const Product& p) {
 Piece whole_piece(const Product& p, quant::Precision precision) {
   const auto factor = [](const MatrixView& view) {
     return Factor{view.data,       element_of(view), view.row_stride,
-                  view.col_stride, view.rows,        view.interleaved};
+                  view.col_stride, view.rows,        view.interleaving.rows};
   };
   Piece piece{.a = factor(p.a_MK),
               .b = factor(p.b_NK),
@@ -79,7 +78,7 @@ Piece whole_piece(const Product& p, quant::Precision precision) {
               .bf16 = precision == quant::Precision::kBF16};
   // Tiles are stored along the columns of C; the exchanged product is the same chains of the same
   // multiply-adds.
-  if (piece.c_col_stride != 1 && piece.c_row_stride == 1 && !piece.b.interleaved) {
+  if (piece.c_col_stride != 1 && piece.c_row_stride == 1 && piece.b.interleaved == 0) {
     std::swap(piece.a, piece.b);
     std::swap(piece.m, piece.n);
     std::swap(piece.c_row_stride, piece.c_col_stride);
@@ -111,7 +110,7 @@ int64_t piece_count(const Piece& p, double share, int threads) {
 // is cut first.
 Cut cut(const Piece& p, int64_t pieces, const MatmulKernel& kernel) {
   const int64_t most_rows = part_count(p.m, kernel.tile_rows);
-  const int64_t lanes = p.b.interleaved ? quant::kInterleavedRows : kernel.lanes;
+  const int64_t lanes = p.b.interleaved > 0 ? p.b.interleaved : kernel.lanes;
   const int64_t most_cols = part_count(p.n, lanes);
   Cut cut;
   if (p.m > p.n) {
@@ -241,9 +240,10 @@ void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
   matmul(device, {.a_MK = a_MK, .b_NK = b_NK, .c_MN = c_MN, .accumulate = accumulate}, precision);
 }
 
-bool multiplies_interleaved(simd::Isa isa, DType dtype) {
-  if (is_block(dtype)) return blocks_multiply_interleaved(isa, dtype);
-  return kernel_of(isa).interleaved && (dtype == DType::kF32 || dtype == DType::kBF16);
+quant::Interleaving interleaving_of(simd::Isa isa, DType dtype) {
+  if (is_block(dtype)) return interleaving_of_blocks(isa, dtype);
+  if (dtype != DType::kF32 && dtype != DType::kBF16) return {};
+  return {.rows = kernel_of(isa).interleaved};
 }
 
 int tile_products(simd::Isa isa, DType weights, int64_t rows) {

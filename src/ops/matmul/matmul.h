@@ -19,7 +19,7 @@ struct MatrixView {
   int64_t cols = 0;
   int64_t row_stride = 0;
   int64_t col_stride = 1;
-  bool interleaved = false;  // quant/interleaved.h; only of B
+  quant::Interleaving interleaving = {};  // only of B
 
   /// The same matrix with rows and columns exchanged.
   MatrixView transposed() const { return {data, dtype, cols, rows, col_stride, row_stride}; }
@@ -69,9 +69,9 @@ void matmul(Device& device, std::span<const Product> products, quant::Precision 
 /// type and so many rows; 0 where it is multiplied as f32.
 int tile_products(simd::Isa isa, DType weights, int64_t rows);
 
-/// Whether there are products with interleaved weights of this type (quant/interleaved.h), which
-/// are as exact, and with many rows faster.
-bool multiplies_interleaved(simd::Isa isa, DType dtype);
+/// How weights of this type are to be interleaved (quant/interleaved.h) for products that are
+/// faster, with the same bits; not at all where there are none.
+quant::Interleaving interleaving_of(simd::Isa isa, DType dtype);
 
 /// What products with weights in blocks of this type are made of.
 Arithmetic arithmetic_of_blocks(DType dtype);

@@ -301,6 +301,6 @@ int64_t scratch_bytes(const Piece& p) {
 
 }  // namespace
 
-const MatmulKernel kMatmul = {2 * kTile, kLanes, false, scratch_bytes, multiply};
+const MatmulKernel kMatmul = {2 * kTile, kLanes, 0, scratch_bytes, multiply};
 
 }  // namespace corral::ops::CORRAL_ISA

@@ -11,13 +11,12 @@
 namespace corral::ops::CORRAL_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr bool kReadsInterleaved = true;
+// Rows at a time: a tile's.
+#if defined(__AVX2__)
+constexpr int64_t kInterleaved = kPanelColumns;
 #else
-constexpr bool kReadsInterleaved = false;
+constexpr int64_t kInterleaved = 0;
 #endif
-// The layout: interleaved.h has it, which files of instruction sets cannot include.
-constexpr int64_t kInterleaved = 32;
 
 /// Reads units of interleaved rows.
 template <class Math, class E>
@@ -32,14 +31,14 @@ class InterleavedReader {
   InterleavedReader(const Factor& factor, int64_t k)
       : data_(static_cast<const uint32_t*>(factor.data)), row_words_(k / kPerWord) {}
 
-  /// The 32 rows from `row` on, from the unit `unit` on.
+  /// The rows of a panel from `row` on, from the unit `unit` on.
   const uint32_t* panel(int64_t row, int64_t unit) const {
-    return data_ + row * row_words_ + unit * Math::kPerUnit / kPerWord * kInterleaved;
+    return data_ + row * row_words_ + unit * Math::kPerUnit / kPerWord * kPanelColumns;
   }
   /// From a row to the next, as if it lay behind it.
   int64_t column_units() const { return row_words_; }
 
-  /// Vector `vector` of the 32 rows from `row` on.
+  /// Vector `vector` of those rows.
   U32 across(int64_t row, int64_t vector, int64_t unit) const {
     const uint32_t* const at = panel(row, unit) + vector * kLanes;
     if constexpr (kInPlace) {
@@ -48,14 +47,14 @@ class InterleavedReader {
       const U32 words = load<U32>(at);
       return unit % 2 == 0 ? words << 16 : words & 0xFFFF0000u;
     } else {  // floats that are rounded
-      return Math::template across_rows<E>(reinterpret_cast<const float*>(at), kInterleaved);
+      return Math::template across_rows<E>(reinterpret_cast<const float*>(at), kPanelColumns);
     }
   }
 
   /// Asks for the memory of a unit, which need not exist, into the level-1 cache.
   void prefetch(int64_t row, int64_t unit) const {
     const auto* const at = reinterpret_cast<const char*>(panel(row, unit));
-    for (int64_t line = 0; line < kInterleaved * 4; line += kLineBytes) {
+    for (int64_t line = 0; line < kPanelColumns * 4; line += kLineBytes) {
       __builtin_prefetch(at + line, 0, 3);
     }
   }
@@ -64,9 +63,9 @@ class InterleavedReader {
   Lines memory(int64_t row, int64_t rows, int64_t unit, int64_t units) const {
     const int64_t row_bytes = row_words_ * 4;
     return {.at = reinterpret_cast<const char*>(panel(row, unit)),
-            .rows = rows / kInterleaved,
-            .stride_bytes = kInterleaved * row_bytes,
-            .lines_each = units * Math::kPerUnit / kPerWord * kInterleaved * 4 / kLineBytes};
+            .rows = rows / kPanelColumns,
+            .stride_bytes = kPanelColumns * row_bytes,
+            .lines_each = units * Math::kPerUnit / kPerWord * kPanelColumns * 4 / kLineBytes};
   }
 
  private:
@@ -83,15 +82,15 @@ void pack_panel(const InterleavedReader<Math, E>& from, int64_t row, int64_t vec
 }
 
 /// Units that are asked for ahead of those that few rows of A are multiplied with.
-constexpr int64_t kFewUnitsAhead = 34;
+constexpr int64_t kFewUnitsAhead = 4352 / (kPanelColumns * 4);
 
 /// M rows of A, `stride` units apart.
 template <class Math, int M, class E>
 void few_rows(const Piece& p, const InterleavedReader<Math, E>& b, const uint32_t* a,
               int64_t stride) {
-  constexpr auto kVectors = static_cast<size_t>(kInterleaved / kLanes);
+  constexpr auto kVectors = static_cast<size_t>(kTileVectors);
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
-  for (int64_t col = 0; col < p.n; col += kInterleaved) {
+  for (int64_t col = 0; col < p.n; col += kPanelColumns) {
     F32 sum[kVectors][static_cast<size_t>(M)];
     const auto each = [&](const auto& f) {
 #pragma GCC unroll 2

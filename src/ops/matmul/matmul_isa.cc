@@ -152,7 +152,7 @@ void multiply_as(const Piece& p, const ReaderA& a_from, const ReaderB& b_from, s
 
 template <class Math>
 void multiply_interleaved(const Piece& p, std::byte* scratch) {
-  if constexpr (kReadsInterleaved) {
+  if constexpr (kInterleaved > 0) {
     const UnitReader<Math, F32Element> a(p.a, p.m, p.k);
     if (p.b.element == Element::kF32) {
       multiply_as<Math>(p, a, InterleavedReader<Math, F32Element>(p.b, p.k), scratch);
@@ -164,7 +164,7 @@ void multiply_interleaved(const Piece& p, std::byte* scratch) {
 
 template <class Math>
 void multiply_in(const Piece& p, std::byte* scratch) {
-  if (p.b.interleaved) return multiply_interleaved<Math>(p, scratch);
+  if (p.b.interleaved > 0) return multiply_interleaved<Math>(p, scratch);
   with_element(p.a.element, [&]<class EA>() {
     const UnitReader<Math, EA> a(p.a, p.m, p.k);
     with_element(p.b.element, [&]<class EB>() {
@@ -195,6 +195,6 @@ int64_t scratch_bytes(const Piece& p) {
 
 }  // namespace
 
-const MatmulKernel kMatmul = {kTileRows, kLanes, kReadsInterleaved, scratch_bytes, multiply};
+const MatmulKernel kMatmul = {kTileRows, kLanes, kInterleaved, scratch_bytes, multiply};
 
 }  // namespace corral::ops::CORRAL_ISA

@@ -24,7 +24,7 @@ struct Factor {
   int64_t row_stride = 0;
   int64_t k_stride = 0;
   int64_t all_rows = 0;
-  bool interleaved = false;  // quant/interleaved.h; only of B
+  int64_t interleaved = 0;  // rows at a time (quant/interleaved.h); only of B
 };
 
 /// One piece of work for one thread: C[m, n] (+)= A[m, k] B[n, k]^T. `exchanged`: A is the
@@ -47,8 +47,9 @@ struct Piece {
 struct MatmulKernel {
   int64_t tile_rows;  // rows of C that a tile keeps in registers: pieces are multiples of it
   int64_t lanes;      // floats in a vector: pieces' columns are multiples of it
-  bool interleaved;   // whether B may be, in f32 or bf16 and with A along k; pieces' columns then
-                      // are multiples of 32
+  /// How many rows of B may lie interleaved at a time, in f32 or bf16 and with A along k: pieces'
+  /// columns are multiples of them. 0: none.
+  int64_t interleaved;
   /// Memory that multiply() needs for this piece, a multiple of 64 bytes; no less for a piece of
   /// it.
   int64_t (*scratch_bytes)(const Piece& piece);
