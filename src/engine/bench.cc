@@ -39,9 +39,9 @@ class Run {
       const size_t length = std::min(static_cast<size_t>(piece), tokens.size() - begin);
       kv::Batch batch;
       batch.append(tokens.subspan(begin, length), position_, sequences_.front());
-      forward(batch);
       position_ += static_cast<int64_t>(length);
       begin += length;
+      forward(batch, begin == tokens.size() ? 1 : 0);
     }
     for (size_t i = 1; i < sequences_.size(); ++i) {
       cache_.release(sequences_[i]);
@@ -55,16 +55,17 @@ class Run {
     for (size_t i = 0; i < sequences_.size(); ++i) {
       batch.append(tokens.subspan(i, 1), position_, sequences_[i]);
     }
-    forward(batch);
+    forward(batch, batch.size());
     ++position_;
   }
 
  private:
-  // Logits of the last token of each segment, as somebody who samples would ask for.
-  void forward(const kv::Batch& batch) {
-    const Tensor hidden_TD = model_.hidden(batch, forward_);
-    const int64_t wanted = static_cast<int64_t>(batch.segments.size());
-    model_.logits(hidden_TD.rows(hidden_TD.dim(0) - wanted, hidden_TD.dim(0)), forward_);
+  // With logits of so many rows at the end, as somebody who samples would ask for.
+  void forward(const kv::Batch& batch, int64_t wanted) {
+    std::vector<int64_t> rows(static_cast<size_t>(wanted));
+    std::iota(rows.begin(), rows.end(), batch.size() - wanted);
+    const Tensor hidden_ND = model_.hidden_of(batch, rows, forward_);
+    if (wanted > 0) model_.logits(hidden_ND, forward_);
   }
 
   const model::TextModel& model_;

@@ -112,13 +112,37 @@ int64_t kv_bytes_per_token(const model::Config& config, int64_t position, kv::Kv
   return keys * config.num_key_value_heads * (tile / kv::kTileTokens);
 }
 
+namespace {
+
+/// Weights that the end of a prompt alone is multiplied with: its logits are all that is wanted,
+/// and of the last layer the keys and values of the others.
+std::set<const quant::LinearWeight*> multiplied_with_last_row(const model::TextModel& model) {
+  const model::TextWeights& weights = model.weights();
+  const model::LayerWeights& last = weights.layers.back();
+  std::set<const quant::LinearWeight*> found = {&weights.readout, &last.attention.q,
+                                                &last.attention.o};
+  const auto add = [&](const model::MlpWeights& mlp) {
+    found.insert({&mlp.gate, &mlp.up, &mlp.down});
+  };
+  if (last.dense) add(*last.dense);
+  if (last.moe) {
+    found.insert(&last.moe->router);
+    add(last.moe->experts);
+    add(last.moe->shared);
+  }
+  return found;
+}
+
+}  // namespace
+
 PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Precision precision,
                        kv::KvTypes types) {
   PromptWork work;
   const bool bf16 = precision == quant::Precision::kBF16;
   const simd::Isa isa = model.device()->isa();
+  const std::set<const quant::LinearWeight*> of_last_row = multiplied_with_last_row(model);
   for_each_product(model, [&](const quant::LinearWeight& w, int64_t matrices, bool) {
-    const int64_t rows = &w == &model.weights().readout ? 1 : tokens;  // logits of the last only
+    const int64_t rows = of_last_row.contains(&w) ? 1 : tokens;
     const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(matrices) *
                               static_cast<double>(w.out_features * w.in_features);
     if (is_block(w.data.dtype())) {
@@ -135,6 +159,10 @@ PromptWork prompt_work(const model::TextModel& model, int64_t tokens, quant::Pre
   });
   double pairs = 0;  // of queries and keys, in all layers
   for (const model::LayerSpec& layer : model.layers()) {
+    if (&layer == &model.layers().back()) {
+      pairs += static_cast<double>(tokens - layer.attention.span().first_visible(tokens - 1));
+      continue;
+    }
     const int64_t chunk = layer.attention.chunk_size;
     const int64_t span = chunk > 0 ? std::min(chunk, tokens) : tokens;
     const auto whole = static_cast<double>(tokens / span);

@@ -125,7 +125,10 @@ class Scheduler {
     Job* job;
     Choice* choice;
     int64_t length;
-    int64_t first_row = 0;
+    int64_t first_row = 0;  // in the batch
+    // Rows at its end whose vectors are needed, and the first of them among those of all pieces.
+    int64_t needed = 0;
+    int64_t first_vector = 0;
   };
   struct Sampled;
 
@@ -143,10 +146,11 @@ class Scheduler {
   bool park_last(std::vector<Piece>& pieces);
 
   void run(std::vector<Piece>& pieces, const kv::Batch& batch);
-  static void add_to_embedding(const Piece& piece, const Tensor& hidden_TD);
-  void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD);
+  static int64_t rows_needed(const Piece& piece);
+  static void add_to_embedding(const Piece& piece, const Tensor& hidden_ND);
+  void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_ND);
   void finish_prompt(Job& job);
-  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_TD,
+  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_ND,
                               const ExpertRoutes& routes);
   void take(Sampled& sampled);
   void finish(Job& job, Choice& choice);

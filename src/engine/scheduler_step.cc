@@ -107,6 +107,15 @@ bool Scheduler::park_last(std::vector<Piece>& pieces) {
   return false;
 }
 
+// Rows at the end of a piece whose vectors something is made of: the next token, the prompt's
+// probabilities, an embedding.
+int64_t Scheduler::rows_needed(const Piece& piece) {
+  const Job& job = *piece.job;
+  const bool all = job.request.prompt_logprobs || job.request.embedding == Pooling::kMean;
+  if (all && !job.prompt_done) return piece.length;
+  return piece.length == piece.choice->pending() ? 1 : 0;
+}
+
 void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   const autograd::NoGrad no_grad;  // the model may be one in training
   ExpertRoutes routes;
@@ -116,32 +125,40 @@ void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   }
   model::ForwardOptions forward = forward_;
   if (routes.watches_any()) forward.observer = &routes;
-  const Tensor hidden_TD = model_.hidden(batch, forward);
+  std::vector<int64_t> needed;
+  for (Piece& piece : pieces) {
+    piece.needed = rows_needed(piece);
+    piece.first_vector = std::ssize(needed);
+    for (int64_t row = piece.length - piece.needed; row < piece.length; ++row) {
+      needed.push_back(piece.first_row + row);
+    }
+  }
+  const Tensor hidden_ND = model_.hidden_of(batch, needed, forward);
   for (const Piece& piece : pieces) {
     Job& job = *piece.job;
-    if (job.request.prompt_logprobs && !job.prompt_done) read_prompt_logprobs(piece, hidden_TD);
-    if (job.request.embedding && !job.prompt_done) add_to_embedding(piece, hidden_TD);
+    if (job.request.prompt_logprobs && !job.prompt_done) read_prompt_logprobs(piece, hidden_ND);
+    if (job.request.embedding && !job.prompt_done) add_to_embedding(piece, hidden_ND);
     piece.choice->fed += piece.length;
   }
   for (const Piece& piece : pieces) {
     if (piece.choice->pending() == 0 && !piece.job->prompt_done) finish_prompt(*piece.job);
   }
-  for (Sampled& sampled : sample(pieces, hidden_TD, routes)) take(sampled);
+  for (Sampled& sampled : sample(pieces, hidden_ND, routes)) take(sampled);
 }
 
 // Rows are added one by one, so that the pieces make no difference.
-void Scheduler::add_to_embedding(const Piece& piece, const Tensor& hidden_TD) {
+void Scheduler::add_to_embedding(const Piece& piece, const Tensor& hidden_ND) {
   Job& job = *piece.job;
-  const auto D = static_cast<size_t>(hidden_TD.dim(1));
+  const auto D = static_cast<size_t>(hidden_ND.dim(1));
   const bool mean = job.request.embedding == Pooling::kMean;
   if (job.hidden_sum_D.empty()) job.hidden_sum_D.assign(D, 0);
-  for (int64_t row = mean ? 0 : piece.length - 1; row < piece.length; ++row) {
-    const float* from = hidden_TD.data<float>() + (piece.first_row + row) * hidden_TD.dim(1);
+  for (int64_t row = 0; row < piece.needed; ++row) {
+    const float* from = hidden_ND.data<float>() + (piece.first_vector + row) * hidden_ND.dim(1);
     for (size_t d = 0; d < D; ++d) job.hidden_sum_D[d] = from[d] + (mean ? job.hidden_sum_D[d] : 0);
   }
 }
 
-void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD) {
+void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_ND) {
   Job& job = *piece.job;
   const int64_t first = piece.choice->fed;
   // The prompt's last token predicts the answer, not the prompt.
@@ -149,8 +166,8 @@ void Scheduler::read_prompt_logprobs(const Piece& piece, const Tensor& hidden_TD
   const auto V = static_cast<size_t>(model_.config().vocab_size);
   for (int64_t begin = 0; begin < rows; begin += kLogitRows) {
     const int64_t end = std::min(rows, begin + kLogitRows);
-    const Tensor logits =
-        model_.logits(hidden_TD.rows(piece.first_row + begin, piece.first_row + end), forward_);
+    const Tensor logits = model_.logits(
+        hidden_ND.rows(piece.first_vector + begin, piece.first_vector + end), forward_);
     for (int64_t row = begin; row < end; ++row) {
       const int32_t next = job.request.prompt.tokens[static_cast<size_t>(first + row + 1)];
       job.prompt.logprobs.push_back(
@@ -182,30 +199,31 @@ void Scheduler::finish_prompt(Job& job) {
 }
 
 std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& pieces,
-                                                  const Tensor& hidden_TD,
+                                                  const Tensor& hidden_ND,
                                                   const ExpertRoutes& routes) {
-  const int64_t D = hidden_TD.dim(1);
+  const int64_t D = hidden_ND.dim(1);
   std::vector<Sampled> result;
-  std::vector<int64_t> rows;
+  std::vector<int64_t> rows;  // of the vectors
   for (const Piece& piece : pieces) {
     if (piece.choice->pending() > 0) continue;
     const auto row = static_cast<int64_t>(rows.size());
-    rows.push_back(piece.first_row + piece.length - 1);
+    rows.push_back(piece.first_vector + piece.needed - 1);
+    const int64_t batch_row = piece.first_row + piece.length - 1;
     // A prompt that just ended has its logits for all choices.
     const bool begins = piece.choice->generation.tokens().empty();
     for (const auto& choice : piece.job->choices) {
       if (choice.get() == piece.choice ||
           (begins && choice->pending() == 0 && choice->index > 0 && piece.choice->index == 0 &&
            choice->generation.tokens().empty())) {
-        result.push_back({piece.job, choice.get(), row, rows.back()});
+        result.push_back({piece.job, choice.get(), row, batch_row});
       }
     }
   }
   if (rows.empty()) return result;
-  Tensor last_ND({static_cast<int64_t>(rows.size()), D}, DType::kF32, hidden_TD.device());
+  Tensor last_ND({static_cast<int64_t>(rows.size()), D}, DType::kF32, hidden_ND.device());
   for (size_t i = 0; i < rows.size(); ++i) {
     std::memcpy(last_ND.mutable_data<float>() + static_cast<int64_t>(i) * D,
-                hidden_TD.data<float>() + rows[i] * D, static_cast<size_t>(D) * sizeof(float));
+                hidden_ND.data<float>() + rows[i] * D, static_cast<size_t>(D) * sizeof(float));
   }
   const Tensor logits_NV = model_.logits(last_ND, forward_);
   const auto V = static_cast<size_t>(logits_NV.dim(1));

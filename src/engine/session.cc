@@ -26,14 +26,15 @@ Session::Session(const model::TextModel& model, std::shared_ptr<const text::Toke
 Tensor Session::feed(const Prompt& prompt, std::span<const uint64_t> identities) {
   const autograd::NoGrad no_grad;  // the model may be one in training
   const auto total = static_cast<int64_t>(prompt.tokens.size());
-  Tensor last_D;
+  Tensor last_D;  // of the last piece
   for (auto begin = static_cast<int64_t>(tokens_.size()); begin < total;) {
     const int64_t end = std::min(begin + piece_tokens_, total);
     const kv::Batch batch = prompt_batch(prompt, identities, begin, end, sequence_);
-    const Tensor hidden_TD = model_.hidden(batch, options_);
+    std::vector<int64_t> wanted;
+    if (end == total) wanted.push_back(batch.size() - 1);
+    last_D = model_.hidden_of(batch, wanted, options_);
     tokens_.insert(tokens_.end(), batch.tokens.begin(), batch.tokens.end());
     identities_.insert(identities_.end(), identities.begin() + begin, identities.begin() + end);
-    last_D = hidden_TD.rows(hidden_TD.dim(0) - 1, hidden_TD.dim(0));
     begin = end;
   }
   return model_.logits(last_D, options_).view({model_.config().vocab_size});

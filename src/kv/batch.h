@@ -34,6 +34,9 @@ struct Batch {
   /// Appends a segment with positions first_position, first_position + 1, ...
   void append(std::span<const int32_t> segment_tokens, int64_t first_position,
               int64_t sequence = -1);
+  /// The batch of some of its rows, ascending, without vectors: their tokens, positions and
+  /// sequences, a segment for each run of neighbours. Throws UsageError for rows that it has not.
+  Batch of_rows(std::span<const int64_t> rows) const;
 };
 
 /// What a layer's queries can see: every earlier position (chunk_size 0), or those of the same

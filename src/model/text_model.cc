@@ -51,14 +51,30 @@ ops::RopeFrequencies rope_of(const Config& config, const TextWeights& weights) {
 }  // namespace
 
 Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) const {
+  return run(batch, options, nullptr);
+}
+
+Tensor TextModel::hidden_of(const kv::Batch& batch, std::span<const int64_t> rows,
+                            const ForwardOptions& options) const {
+  const WantedRows wanted = {{rows.begin(), rows.end()}, batch.of_rows(rows)};
+  if (wanted.batch.size() == batch.size()) return hidden(batch, options);
+  const bool watched = options.observer != nullptr || options.inputs != nullptr;
+  if (options.cache != nullptr && !watched) return run(batch, options, &wanted);
+  return wanted.of(hidden(batch, options));
+}
+
+Tensor TextModel::run(const kv::Batch& batch, const ForwardOptions& options,
+                      const WantedRows* wanted) const {
   if (options.cache != nullptr) options.cache->prepare(batch);
   Tensor x_TD = fuse(ops::embedding(batch.tokens, weights_.embedding), batch);
   observe(options, false, "", "embed", x_TD);
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    const auto run = [this, layer, &batch, options](const Tensor& x, bool again) {
-      return block(x, layer, batch, options, again);
+    const bool last = layer + 1 == config_.num_hidden_layers;
+    const auto run_block = [this, layer, &batch, options, of = last ? wanted : nullptr](
+                               const Tensor& x, bool again) {
+      return block(x, layer, batch, options, again, of);
     };
-    x_TD = options.recompute ? autograd::checkpoint(run, x_TD) : run(x_TD, false);
+    x_TD = options.recompute ? autograd::checkpoint(run_block, x_TD) : run_block(x_TD, false);
   }
   x_TD = ops::rms_norm(std::move(x_TD), &weights_.final_norm,
                        static_cast<float>(config_.rms_norm_eps));
@@ -68,7 +84,7 @@ Tensor TextModel::hidden(const kv::Batch& batch, const ForwardOptions& options) 
 }
 
 Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batch,
-                        const ForwardOptions& options, bool again) const {
+                        const ForwardOptions& options, bool again, const WantedRows* wanted) const {
   const LayerSpec& spec = specs_[static_cast<size_t>(layer)];
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const auto eps = static_cast<float>(config_.rms_norm_eps);
@@ -76,10 +92,12 @@ Tensor TextModel::block(const Tensor& x_TD, int64_t layer, const kv::Batch& batc
 
   const Tensor attention_in_TD = ops::rms_norm(x_TD, &weights.attention_norm, eps);
   observe(options, again, name, ".attn_norm", attention_in_TD);
-  Tensor attention_TD =
-      attention(attention_in_TD, spec.attention, weights.attention, rope_, batch, layer, options);
+  Tensor attention_TD = attention(attention_in_TD, spec.attention, weights.attention, rope_, batch,
+                                  layer, options, wanted);
   observe(options, again, name, ".attn_out", attention_TD);
-  const Tensor h_TD = ops::add(std::move(attention_TD), x_TD);
+  if (wanted != nullptr && wanted->rows.empty()) return attention_TD;  // of no rows, as all else
+  const Tensor h_TD =
+      ops::add(std::move(attention_TD), wanted == nullptr ? x_TD : wanted->of(x_TD));
 
   const Tensor ffn_in_TD = ops::rms_norm(h_TD, &weights.mlp_norm, eps);
   observe(options, again, name, ".ffn_norm", ffn_in_TD);

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kv/batch.h"
+#include "model/attention.h"
 #include "model/config.h"
 #include "model/forward.h"
 #include "model/layer_spec.h"
@@ -43,6 +45,10 @@ class TextModel {
   /// The last layer's output after the final norm, [T, D]. With a cache, the batch's keys and
   /// values are appended to it (prepare() before and commit() after are done here).
   Tensor hidden(const kv::Batch& batch, const ForwardOptions& options = {}) const;
+  /// The same of some rows, ascending, [N, D]: with a cache, and nobody watching, the last layer is
+  /// computed for them alone (but for the keys and values of all rows). The same bits.
+  Tensor hidden_of(const kv::Batch& batch, std::span<const int64_t> rows,
+                   const ForwardOptions& options) const;
 
   /// Next-token logits [n, V] f32 of hidden states [n, D].
   Tensor logits(const Tensor& hidden_ND, const ForwardOptions& options = {}) const;
@@ -51,8 +57,10 @@ class TextModel {
   kv::KvLayout kv_layout(kv::KvTypes types = {}) const;
 
  private:
+  /// hidden() of the rows that are wanted; null: of all.
+  Tensor run(const kv::Batch& batch, const ForwardOptions& options, const WantedRows* wanted) const;
   Tensor block(const Tensor& x_TD, int64_t layer, const kv::Batch& batch,
-               const ForwardOptions& options, bool again) const;
+               const ForwardOptions& options, bool again, const WantedRows* wanted) const;
 
   Config config_;
   std::vector<LayerSpec> specs_;

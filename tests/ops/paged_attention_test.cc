@@ -94,6 +94,39 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Three key ranges of 2048, of which the last 104 positions see all or, once the chunk has ended,
 // those behind its end. (ik_llama.cpp 8337e4cd gives a layer with chunks the last 512 keys.)
+// Keys and values of all rows are written, whichever rows attend.
+TEST_P(PagedAttention, GivesSomeRowsWhatItGivesAll) {
+  const AttentionShape& shape = GetParam();
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr device = test::test_device(isa, 2);
+    const Sequence whole(shape, device);
+    const int64_t rows = shape.rows();
+    const int64_t piece = rows / 2 + 1;
+    KvCache all_rows(layout_of(shape), device, kPlenty);
+    const Tensor wanted = whole.feed_all(all_rows, all_rows.create(), piece);
+    KvCache cache(layout_of(shape), device, kPlenty);
+    const int64_t sequence = cache.create();
+    for (int64_t begin = 0; begin < rows; begin += piece) {
+      const int64_t end = std::min(begin + piece, rows);
+      Batch batch;
+      batch.append(tokens(end - begin), begin, sequence);
+      cache.prepare(batch);
+      const Batch last = batch.of_rows(std::vector<int64_t>{end - begin - 1});
+      const Batch none = batch.of_rows({});
+      const bool at_end = end == rows;
+      const Tensor out =
+          paged_attention(at_end ? whole.q.rows(end - 1, end) : whole.q.rows(end, end),
+                          whole.k.rows(begin, end), whole.v.rows(begin, end), cache.layer(0), batch,
+                          shape.span(), shape.scale(), at_end ? &last : &none);
+      cache.commit(batch);
+      EXPECT_EQ(out.dim(0), at_end ? 1 : 0);
+      if (at_end) {
+        EXPECT_TRUE(test::same_bits(out, wanted.rows(rows - 1, rows))) << simd::isa_name(isa);
+      }
+    }
+  }
+}
+
 TEST(PagedAttention, SplitsLongContextsBetweenThreadsWithoutChangingABit) {
   for (const int64_t chunk : {0, 4160}) {
     const AttentionShape shape = {.segments = {{0, 4200}}, .heads = 2, .chunk_size = chunk};

@@ -53,7 +53,7 @@ AttentionBlocks attention_blocks(const char* op, const kv::Batch& batch, kv::Att
 }
 
 void check_attention(const char* op, const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v_TKC,
-                     float scale) {
+                     float scale, bool same_rows) {
   for (const Tensor* x : {&q_THC, &k_TKC, &v_TKC}) {
     if (x->rank() != 3)
       throw ShapeError(str(op, ": needs q [T, H, C], k and v [T, K, C], got ", q_THC.shape(), ", ",
@@ -61,7 +61,7 @@ void check_attention(const char* op, const Tensor& q_THC, const Tensor& k_TKC, c
     if (x->dtype() != DType::kF32) throw NotSupported(str(op, ": needs f32, got ", x->dtype()));
   }
   const int64_t K = k_TKC.dim(1);
-  if (k_TKC.shape() != v_TKC.shape() || k_TKC.dim(0) != q_THC.dim(0) ||
+  if (k_TKC.shape() != v_TKC.shape() || (same_rows && k_TKC.dim(0) != q_THC.dim(0)) ||
       k_TKC.dim(2) != q_THC.dim(2) || q_THC.dim(2) == 0 || q_THC.dim(1) == 0 || K == 0 ||
       q_THC.dim(1) % K != 0) {
     throw ShapeError(str(op, ": q is ", q_THC.shape(), ", k ", k_TKC.shape(), ", v ", v_TKC.shape(),

@@ -45,10 +45,10 @@ using AttentionBlocks = SmallVector<AttentionBlock, 2>;
 AttentionBlocks attention_blocks(const char* op, const kv::Batch& batch, kv::AttentionSpan span,
                                  int64_t rows, bool cached);
 
-/// Throws ShapeError or NotSupported unless q is f32 [T, H, C], k and v f32 [T, K, C] with H a
-/// multiple of K, and scale is positive.
+/// Throws ShapeError or NotSupported unless q is f32 [T, H, C], k and v f32 [T, K, C] (or, if not
+/// `same_rows`, of another number of rows) with H a multiple of K, and scale is positive.
 void check_attention(const char* op, const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v_TKC,
-                     float scale);
+                     float scale, bool same_rows = true);
 
 /// C rounded up to whole vectors.
 int64_t padded_head_size(int64_t C);

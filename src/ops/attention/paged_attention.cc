@@ -137,19 +137,21 @@ void check_layer(const Tensor& k_TKC, const kv::KvLayerView& layer, kv::Attentio
 
 Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v_TKC,
                        kv::KvLayerView layer, const kv::Batch& batch, kv::AttentionSpan span,
-                       float scale) {
-  check_attention("paged_attention", q_THC, k_TKC, v_TKC, scale);
+                       float scale, const kv::Batch* queries) {
+  constexpr const char* kName = "paged_attention";
+  check_attention(kName, q_THC, k_TKC, v_TKC, scale, queries == nullptr);
   check_layer(k_TKC, layer, span);
   if (autograd::recording({q_THC, k_TKC, v_TKC})) {
     throw NotSupported("paged_attention: has no gradient, use attention() to train");
   }
   const kv::KvTypes types = layer.layout().types;
-  const AttentionBlocks blocks =
-      attention_blocks("paged_attention", batch, span, q_THC.dim(0), true);
-  const SequenceViews views = views_of(layer, blocks);
+  const AttentionBlocks written = attention_blocks(kName, batch, span, k_TKC.dim(0), true);
+  const AttentionBlocks read =
+      queries != nullptr ? attention_blocks(kName, *queries, span, q_THC.dim(0), true) : written;
+  const SequenceViews views = views_of(layer, read);
   const Tensor q = pad_heads(q_THC);
   const Tensor k = pad_heads(k_TKC);
-  write_pages(k, pad_heads(v_TKC), types, blocks, views);
+  write_pages(k, pad_heads(v_TKC), types, written, views_of(layer, written));
 
   Tensor out_THC = empty_like(q);
   const AttentionRows rows = {.q_THC = q.data<float>(),
@@ -160,7 +162,7 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
                               .head_size = k.dim(2),
                               .scale = scale,
                               .k_format = format_of(types.k)};
-  attend_blocks(*q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
+  attend_blocks(*q.device(), rows, read, tiles_of_pages(k, types, read, views));
   return unpad_heads(std::move(out_THC), q_THC.dim(2));
 }
 
