@@ -115,9 +115,8 @@ void LoadOptions::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"none", "int4", "fp8"}));
   CLI::Option* const copied = command.add_flag_callback(
       "--no-mmap", [this] { no_mmap = true; },
-      "copy the weights into memory, in large pages and where that helps in the order in which "
-      "they "
-      "are multiplied, instead of mapping the files: the start takes longer, answers come faster "
+      "copy the weights into memory, in large pages and in the order in which they are multiplied, "
+      "instead of mapping the files: the start takes longer, answers come faster "
       "(default: what `corral tune` found, or mapped)");
   command
       .add_flag_callback(

@@ -21,7 +21,8 @@ Batch Batch::of_rows(std::span<const int64_t> rows) const {
     if (row <= before || row >= size()) {
       throw UsageError(str("batch: row ", row, " behind row ", before, " of ", size()));
     }
-    while (row >= segment->begin + segment->length) ++segment;
+    while (segment != segments.end() && row >= segment->begin + segment->length) ++segment;
+    if (segment == segments.end()) throw UsageError(str("batch: row ", row, " has no segment"));
     const int64_t position = positions[static_cast<size_t>(row)];
     if (row == before + 1 && row > segment->begin && !some.segments.empty()) {
       ++some.segments.back().length;

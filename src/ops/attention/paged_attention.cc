@@ -146,12 +146,10 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
   }
   const kv::KvTypes types = layer.layout().types;
   const AttentionBlocks written = attention_blocks(kName, batch, span, k_TKC.dim(0), true);
-  const AttentionBlocks read =
-      queries != nullptr ? attention_blocks(kName, *queries, span, q_THC.dim(0), true) : written;
-  const SequenceViews views = views_of(layer, read);
+  const SequenceViews written_views = views_of(layer, written);
   const Tensor q = pad_heads(q_THC);
   const Tensor k = pad_heads(k_TKC);
-  write_pages(k, pad_heads(v_TKC), types, written, views_of(layer, written));
+  write_pages(k, pad_heads(v_TKC), types, written, written_views);
 
   Tensor out_THC = empty_like(q);
   const AttentionRows rows = {.q_THC = q.data<float>(),
@@ -162,7 +160,15 @@ Tensor paged_attention(const Tensor& q_THC, const Tensor& k_TKC, const Tensor& v
                               .head_size = k.dim(2),
                               .scale = scale,
                               .k_format = format_of(types.k)};
-  attend_blocks(*q.device(), rows, read, tiles_of_pages(k, types, read, views));
+  const auto attend = [&](const AttentionBlocks& blocks, const SequenceViews& views) {
+    attend_blocks(*q.device(), rows, blocks, tiles_of_pages(k, types, blocks, views));
+  };
+  if (queries == nullptr) {
+    attend(written, written_views);
+  } else {
+    const AttentionBlocks read = attention_blocks(kName, *queries, span, q_THC.dim(0), true);
+    attend(read, views_of(layer, read));
+  }
   return unpad_heads(std::move(out_THC), q_THC.dim(2));
 }
 

@@ -44,12 +44,14 @@ struct InterleavedRows {
 };
 
 // So far behind what is read more is asked for, a line at a time between the products. One stream
-// a thread, unlike rows: two to eight are no faster.
+// a thread, unlike rows: two are slower while the memory is slow, four and eight always.
 constexpr int64_t kFewAhead = 4352;
 
 /// A few rows of A, from `row` on, with the rows of B of a tile.
 template <class Format, size_t kRows>
 class FewRows {
+  static_assert(Format::kHalves == 1 && !Format::kMinimum && !Format::kPowers);
+
  public:
   FewRows(const BlockPiece& p, int64_t row) : p_(p), row_(row) {}
 
