@@ -1,5 +1,7 @@
 #include "model/feed_forward.h"
 
+#include <array>
+#include <span>
 #include <utility>
 
 #include "ops/balance_loss/balance_loss.h"
@@ -10,20 +12,6 @@
 #include "ops/swiglu/swiglu.h"
 
 namespace corral::model {
-namespace {
-
-// Rows are sorted by expert; offsets say where each expert's begin.
-Tensor expert_mlps(const Tensor& x_ND, const MlpWeights& weights, const ops::Routing& routing,
-                   const ForwardOptions& options) {
-  const auto& offsets_E = routing.offsets_E;
-  show_input(options, {&weights.gate, &weights.up}, x_ND, offsets_E);
-  const Tensor h_NF =
-      ops::grouped_swiglu(x_ND, weights.gate, weights.up, offsets_E, options.precision);
-  show_input(options, {&weights.down}, h_NF, offsets_E);
-  return ops::grouped_linear(h_NF, weights.down, offsets_E, options.precision);
-}
-
-}  // namespace
 
 Tensor mlp(const Tensor& x_TD, const MlpWeights& weights, const ForwardOptions& options) {
   show_input(options, {&weights.gate, &weights.up}, x_TD);
@@ -45,9 +33,23 @@ Tensor mixture_of_experts(const Tensor& x_TD, const LayerSpec& spec, const MoeWe
                                   options.balance->global_tokens());
   }
   const Tensor rows_ND = ops::dispatch(x_TD, logits_TE, routing);
-  Tensor shared_TD = mlp(x_TD, weights.shared, options);
-  return ops::combine(std::move(shared_TD), expert_mlps(rows_ND, weights.experts, routing, options),
-                      routing);
+
+  // Rows are sorted by expert; offsets say where each expert's begin. The shared expert, to which
+  // all go, is multiplied with them.
+  const MlpWeights& shared = weights.shared;
+  const MlpWeights& experts = weights.experts;
+  const std::span<const int64_t> groups = routing.offsets_E;
+  const std::array<int64_t, 2> all = {0, x_TD.dim(0)};
+  show_input(options, {&shared.gate, &shared.up}, x_TD);
+  show_input(options, {&experts.gate, &experts.up}, rows_ND, groups);
+  const auto [shared_TF, experts_NF] = ops::grouped_swiglu(
+      {{x_TD, shared.gate, shared.up, all}, {rows_ND, experts.gate, experts.up, groups}},
+      options.precision);
+  show_input(options, {&shared.down}, shared_TF);
+  show_input(options, {&experts.down}, experts_NF, groups);
+  auto [shared_TD, experts_ND] = ops::grouped_linear(
+      {{shared_TF, shared.down, all}, {experts_NF, experts.down, groups}}, options.precision);
+  return ops::combine(std::move(shared_TD), experts_ND, routing);
 }
 
 }  // namespace corral::model

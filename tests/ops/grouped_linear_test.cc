@@ -86,6 +86,34 @@ TEST(GroupedLinearRows, AreTheBitsOfLinearWithTheirExpert) {
   }
 }
 
+// Types of which the products of both layers are one call, and a pair that cannot be.
+constexpr std::pair<DType, DType> kTypes[] = {
+    {DType::kF32, DType::kBF16}, {DType::kQ4_0, DType::kQ4_K}, {DType::kQ8_0, DType::kF32}};
+
+TEST(GroupedLinearLayers, HaveTheBitsOfEach) {
+  const auto stack = [](DType dtype, int64_t experts) {
+    const Shape shape = {experts, 24, 256};
+    return LinearWeight::out_in(is_block(dtype) ? test::random_blocks(shape, dtype, 2)
+                                                : test::to_dtype(randn(shape, 2), dtype));
+  };
+  for (const auto& [first, second] : kTypes) {
+    for (const int64_t T : {0, 1, 3, 32, 40}) {
+      const Tensor x = randn({T, 256}, 1);
+      const Tensor rows = randn({2 * T, 256}, 3);
+      const LinearWeight shared = stack(first, 1);
+      const LinearWeight experts = stack(second, 3);
+      const std::vector<int64_t> all = {0, T};
+      const std::vector<int64_t> offsets = {0, T / 2, T / 2, 2 * T};
+      const auto [y, z] =
+          ops::grouped_linear({{x, shared, all}, {rows, experts, offsets}}, Precision::kBF16);
+      EXPECT_TRUE(test::same_bits(y, ops::grouped_linear(x, shared, all, Precision::kBF16)))
+          << first << T;
+      EXPECT_TRUE(test::same_bits(z, ops::grouped_linear(rows, experts, offsets, Precision::kBF16)))
+          << first << T;
+    }
+  }
+}
+
 TEST(GroupedLinearExperts, WithoutRowsAreNotRead) {
   // The middle expert lies on a page that may not be read.
   const size_t page = 4096;

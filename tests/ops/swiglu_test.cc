@@ -116,6 +116,57 @@ TEST(GroupedSwiglu, HasTheBitsOfItsParts) {
   }
 }
 
+// A shared expert and those that rows are sorted by: few rows are one call, many are not, nor are
+// layers of which only one is in blocks.
+TEST(GroupedSwiglu, OfSeveralLayersHasTheBitsOfEach) {
+  for (const auto& [first, second] : kTypes) {
+    for (const int64_t T : {0, 1, 3, 32, 40}) {
+      const Tensor x = randn({T, 256}, 1);
+      const Tensor rows = randn({2 * T, 256}, 4);
+      const LinearWeight shared[] = {stack(first, 1, 2), stack(first, 1, 3)};
+      const LinearWeight experts[] = {stack(second, 3, 5), stack(second, 3, 6)};
+      const std::vector<int64_t> all = {0, T};
+      const std::vector<int64_t> offsets = {0, T / 2, T / 2, 2 * T};
+      const auto [y, z] =
+          grouped_swiglu({{x, shared[0], shared[1], all}, {rows, experts[0], experts[1], offsets}},
+                         Precision::kF32);
+      EXPECT_TRUE(test::same_bits(y, grouped_swiglu(x, shared[0], shared[1], all, Precision::kF32)))
+          << first << second << T;
+      EXPECT_TRUE(test::same_bits(
+          z, grouped_swiglu(rows, experts[0], experts[1], offsets, Precision::kF32)))
+          << first << second << T;
+    }
+  }
+}
+
+TEST(GroupedSwiglu, OfSeveralLayersHasTheirGradients) {
+  constexpr int64_t kF = 5;
+  constexpr int64_t kK = 7;
+  const std::vector<int64_t> all = {0, 4};
+  const std::vector<int64_t> offsets = {0, 1, 4};
+  const auto op = [&](auto& in) {
+    auto [y, z] =
+        grouped_swiglu({{in[0], LinearWeight::out_in(in[1]), LinearWeight::out_in(in[2]), all},
+                        {in[3], LinearWeight::out_in(in[4]), LinearWeight::out_in(in[5]), offsets}},
+                       Precision::kF32);
+    return silu_mul(std::move(y), z);
+  };
+  const auto by_definition = [&](const test::Values& in) {
+    std::vector<double> y = reference({in[0], in[1], in[2]}, all, kF, kK);
+    const std::vector<double> z = reference({in[3], in[4], in[5]}, offsets, kF, kK);
+    for (size_t i = 0; i < y.size(); ++i) y[i] = y[i] / (1 + std::exp(-y[i])) * z[i];
+    return y;
+  };
+  const test::OpCase c{.name = "grouped_swiglu",
+                       .inputs = {randn({4, kK}, 1), randn({kF, kK}, 2), randn({kF, kK}, 3),
+                                  randn({4, kK}, 4), randn({2, kF, kK}, 5), randn({2, kF, kK}, 6)},
+                       .op = op,
+                       .reference = by_definition,
+                       .terms = kK};
+  check_forward(c);
+  check_grad(c);
+}
+
 TEST(Swiglu, OfAnyRank) {
   const Tensor x = randn({2, 3, 256}, 1);
   const LinearWeight gate = stack(DType::kF32, 1, 2);
@@ -148,6 +199,14 @@ TEST(SwigluErrors, NameWhatTheyGot) {
         grouped_swiglu(x, weight(3, 8), weight(3, 8), {{0, 3}}, Precision::kF32);
       },
       "swiglu: offsets must ascend from 0 to 4");
+  const std::vector<int64_t> all = {0, 4};
+  const LinearWeight good = weight(3, 8);
+  const LinearWeight bad = weight(3, 7);
+  expect_shape_error(
+      [&] {
+        grouped_swiglu({{x, good, good, all}, {x, good, bad, all}}, Precision::kF32);
+      },
+      "swiglu: x is [4, 8], w needs 7 in the last axis");
 }
 
 }  // namespace

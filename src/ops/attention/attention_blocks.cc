@@ -10,8 +10,8 @@
 namespace corral::ops {
 namespace {
 
-// A few microseconds of work, about what it costs to wake the threads and wait for them.
-constexpr int64_t kSerialOperations = 400'000;
+// Four microseconds of work: half of it pays for the threads' waiting for each other.
+constexpr int64_t kSerialOperations = 100'000;
 
 }  // namespace
 

@@ -14,11 +14,8 @@ namespace {
 template <class MakeProduct>
 Products products_of(std::span<const int64_t> offsets, const MakeProduct& product) {
   Products products;
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const RowRange rows = {offsets[e], offsets[e + 1]};
-    if (rows.begin == rows.end) continue;
-    products.append([&] { return product(static_cast<int64_t>(e), rows); });
-  }
+  each_group(offsets,
+             [&](int64_t e, RowRange rows) { products.append([&] { return product(e, rows); }); });
   return products;
 }
 
@@ -74,6 +71,31 @@ Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
     }
   };
   return autograd::record("grouped_linear", {x_NK, w.data}, y_NF, backward);
+}
+
+void grouped_linear_each(std::span<const GroupedLayer> layers, quant::Precision precision,
+                         std::span<Tensor> outputs) {
+  Together together;
+  for (const GroupedLayer& layer : layers) together.add(layer.x_NK, layer.w);
+  if (!together || !worth_one_call(layers)) {
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const GroupedLayer& layer = layers[i];
+      outputs[i] = grouped_linear(layer.x_NK, layer.w, layer.offsets, precision);
+    }
+    return;
+  }
+  Products products;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const GroupedLayer& layer = layers[i];
+    const Tensor& x_NK = layer.x_NK;
+    check_grouped("grouped_linear", x_NK, layer.w, layer.offsets);
+    outputs[i] = Tensor({x_NK.dim(0), layer.w.out_features}, DType::kF32, x_NK.device());
+    float* y = outputs[i].mutable_data<float>();
+    each_group(layer.offsets, [&](int64_t e, RowRange rows) {
+      products.append([&] { return forward_product(x_NK, layer.w, y, e, rows); });
+    });
+  }
+  if (!products.empty()) matmul(*layers.front().x_NK.device(), products, precision);
 }
 
 }  // namespace corral::ops

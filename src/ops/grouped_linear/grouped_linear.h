@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -23,5 +24,26 @@ namespace corral::ops {
 /// the offsets. A block-quantized w has neither: NotSupported if one is needed.
 Tensor grouped_linear(const Tensor& x_NK, const quant::LinearWeight& w,
                       std::span<const int64_t> offsets, quant::Precision precision);
+
+/// What grouped_linear() takes. An expert that all rows go to is a layer of one matrix.
+struct GroupedLayer {
+  const Tensor& x_NK;
+  const quant::LinearWeight& w;
+  std::span<const int64_t> offsets;
+};
+
+/// grouped_linear() of each layer, into outputs of the same number.
+void grouped_linear_each(std::span<const GroupedLayer> layers, quant::Precision precision,
+                         std::span<Tensor> outputs);
+
+/// grouped_linear() of each layer: the same values and gradients. Few rows without a tape are one
+/// call for all threads, which wait for one another once.
+template <size_t kCount>
+std::array<Tensor, kCount> grouped_linear(const GroupedLayer (&layers)[kCount],  // NOLINT
+                                          quant::Precision precision) {
+  std::array<Tensor, kCount> outputs;
+  grouped_linear_each(layers, precision, outputs);
+  return outputs;
+}
 
 }  // namespace corral::ops

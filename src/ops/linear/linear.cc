@@ -50,7 +50,9 @@ Tensor linear(const Tensor& x_TK, const quant::LinearWeight& w, quant::Precision
 
 void linear_each(const Tensor& x_TK, LinearWeights weights, quant::Precision precision,
                  std::span<Tensor> outputs) {
-  if (!computed_together(x_TK, weights)) {
+  Together together;
+  for (const quant::LinearWeight& w : weights) together.add(x_TK, w);
+  if (!together) {
     for (size_t i = 0; i < weights.size(); ++i) outputs[i] = linear(x_TK, weights[i], precision);
     return;
   }

@@ -113,12 +113,9 @@ void check_grouped(const char* op, const Tensor& x, const quant::LinearWeight& w
   }
 }
 
-bool computed_together(const Tensor& x,
-                       std::span<const std::reference_wrapper<const quant::LinearWeight>> weights) {
-  return std::all_of(weights.begin(), weights.end(), [&](const quant::LinearWeight& w) {
-    return w.coding == quant::Coding::kNone && !autograd::recording({x, w.data}) &&
-           is_block(w.data.dtype()) == is_block(weights.front().get().data.dtype());
-  });
+void Together::add(const Tensor& x, const quant::LinearWeight& w) {
+  possible_ = possible_ && w.coding == quant::Coding::kNone && !autograd::recording({x, w.data});
+  (is_block(w.data.dtype()) ? blocks_ : others_) = true;
 }
 
 Product forward_product(const Tensor& x, const quant::LinearWeight& w, float* y, int64_t index,

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <algorithm>
 #include <span>
 
 #include "base/small_vector.h"
@@ -32,10 +32,36 @@ void check_linear(const char* op, const Tensor& x, const quant::LinearWeight& w)
 void check_grouped(const char* op, const Tensor& x, const quant::LinearWeight& w,
                    std::span<const int64_t> offsets);
 
-/// True when the products of x with these weights can be one call of matmul(): nothing is recorded,
-/// no weight is coded, and all or none are in blocks.
-bool computed_together(const Tensor& x,
-                       std::span<const std::reference_wrapper<const quant::LinearWeight>> weights);
+/// f(e, rows) of every group e that has rows, which begin at offsets[e] (grouped_linear.h).
+template <class F>
+void each_group(std::span<const int64_t> offsets, const F& f) {
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const RowRange rows = {offsets[e], offsets[e + 1]};
+    if (rows.begin != rows.end) f(static_cast<int64_t>(e), rows);
+  }
+}
+
+/// Whether some products can be one call of matmul(): nothing is recorded, no weight is coded, and
+/// all or none are in blocks.
+class Together {
+ public:
+  void add(const Tensor& x, const quant::LinearWeight& w);
+  explicit operator bool() const { return possible_ && !(blocks_ && others_); }
+
+ private:
+  bool possible_ = true;
+  bool blocks_ = false;
+  bool others_ = false;
+};
+
+/// Whether layers of which each has an x_NK of its own are faster as one call of matmul(), in which
+/// threads wait for one another once. Of many rows each layer fills the caches with its own.
+template <class Layer>
+bool worth_one_call(std::span<const Layer> layers) {
+  constexpr int64_t kMostRows = 32;
+  return std::all_of(layers.begin(), layers.end(),
+                     [](const Layer& layer) { return layer.x_NK.dim(0) <= kMostRows; });
+}
 
 /// y = x W^T; y [rows of x, N], row-major.
 Product forward_product(const Tensor& x, const quant::LinearWeight& w, float* y, int64_t index,

@@ -93,8 +93,9 @@ inline void add_bf16_pairs(const U32 (&block)[kLanes], const uint32_t* a, int64_
 template <class Math, int M, size_t kBlocks, class Reader>
 void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
-  const bool long_rows = b.row_bytes() >= kLongRowBytes;
-  // The next rows: as they lie in memory if they can be, which is the order it is fast in.
+  // Asked for is what follows along long rows, and along those of a block that is the only one.
+  const bool long_rows = b.row_bytes() >= kLongRowBytes || p.n <= kLanes;
+  // Else the next rows: as they lie in memory if they can be, which is the order it is fast in.
   const bool in_order = !long_rows && b.rows_in_order();
   const int64_t ahead_rows = long_rows ? 0 : kLanes;
   const int64_t ahead_units = long_rows ? kAheadUnits : 0;

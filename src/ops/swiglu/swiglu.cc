@@ -1,7 +1,6 @@
 #include "ops/swiglu/swiglu.h"
 
 #include <array>
-#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -21,39 +20,69 @@ void check_pair(const quant::LinearWeight& gate, const quant::LinearWeight& up) 
   }
 }
 
-/// What nothing is recorded of and all threads share.
-Tensor multiply_together(const Tensor& x_NK, const quant::LinearWeight& gate,
-                         const quant::LinearWeight& up, std::span<const int64_t> offsets,
-                         quant::Precision precision) {
-  check_grouped("swiglu", x_NK, gate, offsets);
-  check_linear("swiglu", x_NK, up);
-  Device& device = *x_NK.device();
-  Tensor h_NF({x_NK.dim(0), gate.out_features}, DType::kF32, x_NK.device());
-  const Scratch memory(device, h_NF.size_bytes());
-  float* h = h_NF.mutable_data<float>();
-  auto* up_NF = reinterpret_cast<float*>(memory.data());
-  Products products;
-  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    const RowRange rows = {offsets[e], offsets[e + 1]};
-    if (rows.begin == rows.end) continue;
-    const auto index = static_cast<int64_t>(e);
-    products.append([&] { return forward_product(x_NK, gate, h, index, rows); });
-    products.append([&] { return forward_product(x_NK, up, up_NF, index, rows); });
+bool computed_together(std::span<const GroupedSwiglu> layers) {
+  Together together;
+  for (const GroupedSwiglu& layer : layers) {
+    together.add(layer.x_NK, layer.gate);
+    together.add(layer.x_NK, layer.up);
   }
-  matmul(device, products, precision);
-  silu_mul_in_place(device, h, up_NF, h_NF.numel());
-  return h_NF;
+  return static_cast<bool>(together);
+}
+
+/// What nothing is recorded of and all threads share.
+void multiply_together(std::span<const GroupedSwiglu> layers, quant::Precision precision,
+                       std::span<Tensor> outputs) {
+  int64_t up_floats = 0;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto& [x_NK, gate, up, offsets] = layers[i];
+    check_pair(gate, up);
+    check_grouped("swiglu", x_NK, gate, offsets);
+    check_linear("swiglu", x_NK, up);
+    outputs[i] = Tensor({x_NK.dim(0), gate.out_features}, DType::kF32, x_NK.device());
+    up_floats += outputs[i].numel();
+  }
+  Device& device = *layers.front().x_NK.device();
+  const Scratch memory(device, up_floats * static_cast<int64_t>(sizeof(float)));
+  Products products;
+  auto* up_NF = reinterpret_cast<float*>(memory.data());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const GroupedSwiglu& layer = layers[i];
+    float* h_NF = outputs[i].mutable_data<float>();
+    each_group(layer.offsets, [&](int64_t e, RowRange rows) {
+      products.append([&] { return forward_product(layer.x_NK, layer.gate, h_NF, e, rows); });
+      products.append([&] { return forward_product(layer.x_NK, layer.up, up_NF, e, rows); });
+    });
+    up_NF += outputs[i].numel();
+  }
+  if (!products.empty()) matmul(device, products, precision);
+  up_NF = reinterpret_cast<float*>(memory.data());
+  for (Tensor& h_NF : outputs) {
+    silu_mul_in_place(device, h_NF.mutable_data<float>(), up_NF, h_NF.numel());
+    up_NF += h_NF.numel();
+  }
+}
+
+Tensor one_layer(const GroupedSwiglu& layer, quant::Precision precision) {
+  const auto& [x_NK, gate, up, offsets] = layer;
+  if (computed_together({&layer, 1})) {
+    Tensor h_NF;
+    multiply_together({&layer, 1}, precision, {&h_NF, 1});
+    return h_NF;
+  }
+  check_pair(gate, up);
+  Tensor gate_NF = grouped_linear(x_NK, gate, offsets, precision);
+  return silu_mul(std::move(gate_NF), grouped_linear(x_NK, up, offsets, precision));
 }
 
 }  // namespace
 
 Tensor swiglu(const Tensor& x_TK, const quant::LinearWeight& gate, const quant::LinearWeight& up,
               quant::Precision precision) {
-  check_pair(gate, up);
-  if (computed_together(x_TK, std::array{std::cref(gate), std::cref(up)}) && x_TK.rank() == 2) {
+  if (x_TK.rank() == 2) {
     const std::array<int64_t, 2> all = {0, x_TK.dim(0)};
-    return multiply_together(x_TK, gate, up, all, precision);
+    return one_layer({x_TK, gate, up, all}, precision);
   }
+  check_pair(gate, up);
   Tensor gate_TF = linear(x_TK, gate, precision);
   return silu_mul(std::move(gate_TF), linear(x_TK, up, precision));
 }
@@ -61,12 +90,15 @@ Tensor swiglu(const Tensor& x_TK, const quant::LinearWeight& gate, const quant::
 Tensor grouped_swiglu(const Tensor& x_NK, const quant::LinearWeight& gate,
                       const quant::LinearWeight& up, std::span<const int64_t> offsets,
                       quant::Precision precision) {
-  check_pair(gate, up);
-  if (computed_together(x_NK, std::array{std::cref(gate), std::cref(up)})) {
-    return multiply_together(x_NK, gate, up, offsets, precision);
+  return one_layer({x_NK, gate, up, offsets}, precision);
+}
+
+void grouped_swiglu_each(std::span<const GroupedSwiglu> layers, quant::Precision precision,
+                         std::span<Tensor> outputs) {
+  if (worth_one_call(layers) && computed_together(layers)) {
+    return multiply_together(layers, precision, outputs);
   }
-  Tensor gate_NF = grouped_linear(x_NK, gate, offsets, precision);
-  return silu_mul(std::move(gate_NF), grouped_linear(x_NK, up, offsets, precision));
+  for (size_t i = 0; i < layers.size(); ++i) outputs[i] = one_layer(layers[i], precision);
 }
 
 }  // namespace corral::ops

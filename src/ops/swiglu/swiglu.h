@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -27,5 +28,27 @@ Tensor swiglu(const Tensor& x_TK, const quant::LinearWeight& gate, const quant::
 Tensor grouped_swiglu(const Tensor& x_NK, const quant::LinearWeight& gate,
                       const quant::LinearWeight& up, std::span<const int64_t> offsets,
                       quant::Precision precision);
+
+/// What grouped_swiglu() takes. An expert that all rows go to is a layer of one pair of matrices.
+struct GroupedSwiglu {
+  const Tensor& x_NK;
+  const quant::LinearWeight& gate;
+  const quant::LinearWeight& up;
+  std::span<const int64_t> offsets;
+};
+
+/// grouped_swiglu() of each layer, into outputs of the same number.
+void grouped_swiglu_each(std::span<const GroupedSwiglu> layers, quant::Precision precision,
+                         std::span<Tensor> outputs);
+
+/// grouped_swiglu() of each layer: the same values and gradients. Few rows without a tape are one
+/// call for all threads, which wait for one another once.
+template <size_t kCount>
+std::array<Tensor, kCount> grouped_swiglu(const GroupedSwiglu (&layers)[kCount],  // NOLINT
+                                          quant::Precision precision) {
+  std::array<Tensor, kCount> outputs;
+  grouped_swiglu_each(layers, precision, outputs);
+  return outputs;
+}
 
 }  // namespace corral::ops
