@@ -31,6 +31,7 @@ inline constexpr int64_t kLongRowBytes = 8192;
 #endif
 // How far ahead it is asked for: units along a row that is long, and steps of k across rows.
 inline constexpr int64_t kAheadUnits = 256;
+inline constexpr int64_t kOnlyAheadUnits = 512;
 inline constexpr int64_t kAheadSteps = 16;
 
 /// C at M rows and one vector of columns; columns beyond the end of C are zeros.
@@ -87,18 +88,30 @@ inline void add_bf16_pairs(const U32 (&block)[kLanes], const uint32_t* a, int64_
   }
 }
 
+/// Asks for the first `units` units of some rows.
+template <class Reader>
+void ask_for_begin(const Reader& b, int64_t rows, int64_t units) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto ahead = b.units_ahead(row, 0, 0, kLanes);
+    for (int64_t line = 0; line < units / kLanes; ++line) ahead.prefetch(line);
+  }
+}
+
 /// B lies along k: blocks of kLanes columns and kLanes units are transposed in registers. a holds M
 /// rows of `stride` units. Of kBlocks streams of columns a block each at a time: the multiply-adds
 /// of one would wait for one another.
 template <class Math, int M, size_t kBlocks, class Reader>
 void few_rows_along_k(const Piece& p, const Reader& b, const uint32_t* a, int64_t stride) {
   const int64_t units = (p.k + Math::kPerUnit - 1) / Math::kPerUnit;
-  // Asked for is what follows along long rows, and along those of a block that is the only one.
-  const bool long_rows = b.row_bytes() >= kLongRowBytes || p.n <= kLanes;
+  // Asked for is what follows along long rows, and along those of a block that is the only one: of
+  // these also what they begin with.
+  const bool only_block = p.n <= kLanes;
+  const bool long_rows = b.row_bytes() >= kLongRowBytes || only_block;
+  if (only_block) ask_for_begin(b, p.n, kOnlyAheadUnits);
   // Else the next rows: as they lie in memory if they can be, which is the order it is fast in.
   const bool in_order = !long_rows && b.rows_in_order();
   const int64_t ahead_rows = long_rows ? 0 : kLanes;
-  const int64_t ahead_units = long_rows ? kAheadUnits : 0;
+  const int64_t ahead_units = only_block ? kOnlyAheadUnits : long_rows ? kAheadUnits : 0;
   const int64_t apart = kBlocks == 1 ? p.n : rows_between(kBlocks, p.n, b.row_bytes(), kLanes);
   for (int64_t first = 0; first < apart; first += kLanes) {
     F32 sum[kBlocks][static_cast<size_t>(M)];
