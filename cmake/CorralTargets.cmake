@@ -59,7 +59,7 @@ function(corral_isa_objects target sources)
   # All that some sets add is products of bytes, of bf16, or of tiles, which only these files have.
   set(files "_isa")
   set(files_avx_vnni "/(block|peak)_isa")
-  set(files_avx512_bf16 "/(attention|matmul|peak)_isa")
+  set(files_avx512_bf16 "/(attention|block|matmul|peak)_isa")
   set(files_amx "_amx")
   set(files_dotprod ${files_avx_vnni})
   set(isas portable)

@@ -208,6 +208,9 @@ extern const BlockKernels kBlocks;
 namespace avx512 {
 extern const BlockKernels kBlocks;
 }
+namespace avx512_bf16 {
+extern const BlockKernels kBlocks;
+}
 namespace dotprod {
 #if defined(__aarch64__)
 extern const BlockKernels kBlocks;

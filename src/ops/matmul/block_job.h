@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ops/matmul/block_kernel.h"
+#include "ops/matmul/matmul.h"
+
+namespace corral::ops {
+
+/// One product of block_matmul(): its kernel, its rows of A as bytes, and the pieces that it is cut
+/// into for the threads.
+struct BlockJob {
+  const Product* product;
+  BlockKernel kernel;
+  bool unpacks;  // B, or reads it as it lies
+  BlockRows a;
+  std::ptrdiff_t a_of;  // the first job with the same rows of A
+  int64_t run_columns;
+  int64_t stretches;        // the pieces of a run of columns
+  int64_t unpacked_before;  // pieces of the jobs before of which B is unpacked
+
+  int64_t m() const { return product->c_MN.rows; }
+  int64_t n() const { return product->c_MN.cols; }
+  int64_t groups() const { return product->a_MK.cols / kGroup; }
+  int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
+  int64_t pieces() const { return (n() + run_columns - 1) / run_columns * stretches; }
+  /// Memory that multiply() needs.
+  int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
+
+  /// Chooses the pieces for so many threads.
+  void cut(int64_t threads);
+  /// Whether both multiply the same rows of A.
+  bool shares_a(const BlockJob& other) const;
+  /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
+  /// vectors of them.
+  int64_t a_bytes() const;
+  void place_a(std::byte* at);
+  void quantize_a(Device& device) const;
+  /// The piece `index`.
+  void multiply(int64_t index, std::byte* scratch) const;
+
+ private:
+  RowOrder order() const;
+  int64_t quad_bytes() const { return unpacks ? kernel.panels.quad_bytes : kQuad; }
+  void quantize_rows(int64_t begin, int64_t end, const BlockRows& to) const;
+  void clear_places_behind() const;
+};
+
+/// The jobs of the products that have something to write. Throws NotSupported for types and layouts
+/// that no kernel reads.
+std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> products);
+
+}  // namespace corral::ops
