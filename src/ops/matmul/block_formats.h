@@ -61,6 +61,7 @@ constexpr uint8_t kIq4Bytes[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                    1,   13,  25,  38,  53,  69,  89,  113};
 
 struct IQ4_NL : FormatOf<18, 1, 0, kSigned, false>, HalfScales<IQ4_NL> {
+  static constexpr int64_t kFewRows = 4;
   static constexpr bool kPowers = true;
   template <class Blocks>
   static Codes codes(const Blocks& blocks, int) {
@@ -158,7 +159,6 @@ struct Q5_K : FormatOf<176, 2, 0, 31, true> {
 };
 
 struct Q6_K : FormatOf<210, 2, 32, 63, false, 2> {
-  static constexpr int64_t kFewRows = 6;
   static constexpr int kPartner = 2;
   template <class Block>
   static Codes codes(const Block& block, int quad) {

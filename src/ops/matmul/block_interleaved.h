@@ -170,7 +170,7 @@ constexpr InterleavedKernels interleaved_of() {
     return {.columns = kPanelColumns,
             .unsigned_codes = kWideOffset != 0,
             .rows = interleaved_rows<Format>,
-            .few_rows = kParts == 1 ? 7 : 6,  // measured from memory, two threads, on a Zen 5
+            .few_rows = 6,  // measured from memory, two threads, on a Zen 5
             .multiply = interleaved_panels<Format>};
   }
 #endif

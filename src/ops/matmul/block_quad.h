@@ -70,9 +70,9 @@ struct FormatOf {
   /// Whether there are products with interleaved rows (quant/interleaved.h).
   static constexpr bool kInterleaves = false;
   /// Up to how many rows of A B is not unpacked into panels, where a vector is one register:
-  /// measured from memory with two threads on a Zen 5, but for Q5_1 and IQ4_NL, which have
-  /// what their neighbours have.
-  static constexpr int64_t kFewRows = 7;
+  /// measured on a Zen 5 with two threads, batches of sequences whose weights come from memory;
+  /// Q5_1 has what its neighbour has.
+  static constexpr int64_t kFewRows = 6;
   /// The group that has most of its bytes in common with the first; so have the other two.
   static constexpr int kPartner = 1;
 };
