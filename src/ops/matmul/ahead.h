@@ -9,9 +9,9 @@ namespace {
 
 constexpr int64_t kLineBytes = 64;
 // How near what is read once is brought, as __builtin_prefetch() counts. AMD's processors
-// (matmul_few.h) then do not keep it in the level-2 cache, where it would take the place of A and
-// of code: products of 8 to 12 rows are 1.1 times as fast and no longer faster or slower by where
-// the system has put the program's pages. Others are not measured.
+// (matmul_few.h) then do not keep it in the level-2 cache, where it seems to take the place of A
+// and of code: products of 8 to 12 rows are 1.1 to 1.2 times as fast, and no longer faster or
+// slower by where the system has put the program's pages. Others are not measured.
 #if defined(__AVX512BF16__) && !defined(CORRAL_TILES)
 constexpr int kReadOnce = 0;
 #else
