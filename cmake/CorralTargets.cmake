@@ -56,7 +56,8 @@ function(corral_isa_objects target sources)
   if(CORRAL_SANITIZE)
     set(optimise -O1)
   endif()
-  # All that some sets add is products of bytes, of bf16, or of tiles, which only these files have.
+  # All that some sets add is products of bytes, of bf16, or of tiles, which only these files have;
+  # and AVX-512 with bf16 tells AMD's processors, for which blocks are asked for otherwise.
   set(files "_isa")
   set(files_avx_vnni "/(block|peak)_isa")
   set(files_avx512_bf16 "/(attention|block|matmul|peak)_isa")

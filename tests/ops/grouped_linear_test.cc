@@ -92,18 +92,18 @@ constexpr std::pair<DType, DType> kTypes[] = {
 
 TEST(GroupedLinearLayers, HaveTheBitsOfEach) {
   const auto stack = [](DType dtype, int64_t experts) {
-    const Shape shape = {experts, 24, 256};
+    const Shape shape = {experts, 200, 256};
     return LinearWeight::out_in(is_block(dtype) ? test::random_blocks(shape, dtype, 2)
                                                 : test::to_dtype(randn(shape, 2), dtype));
   };
   for (const auto& [first, second] : kTypes) {
-    for (const int64_t T : {0, 1, 3, 32, 40}) {
+    for (const int64_t T : {0, 1, 3, 12, 32, 40}) {
       const Tensor x = randn({T, 256}, 1);
       const Tensor rows = randn({2 * T, 256}, 3);
       const LinearWeight shared = stack(first, 1);
       const LinearWeight experts = stack(second, 3);
       const std::vector<int64_t> all = {0, T};
-      const std::vector<int64_t> offsets = {0, T / 2, T / 2, 2 * T};
+      const std::vector<int64_t> offsets = {0, T / 4, T / 4, 2 * T};
       const auto [y, z] =
           ops::grouped_linear({{x, shared, all}, {rows, experts, offsets}}, Precision::kBF16);
       EXPECT_TRUE(test::same_bits(y, ops::grouped_linear(x, shared, all, Precision::kBF16)))

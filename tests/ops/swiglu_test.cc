@@ -77,8 +77,8 @@ TEST(GroupedSwiglu, MatchesReferenceAndFiniteDifferences) {
   check_grad(c);
 }
 
-LinearWeight stack(DType dtype, int64_t experts, uint64_t seed) {
-  const Shape shape = {experts, 24, 256};
+LinearWeight stack(DType dtype, int64_t experts, uint64_t seed, int64_t F = 24) {
+  const Shape shape = {experts, F, 256};
   return LinearWeight::out_in(is_block(dtype) ? test::random_blocks(shape, dtype, seed)
                                               : test::to_dtype(randn(shape, seed), dtype));
 }
@@ -116,17 +116,17 @@ TEST(GroupedSwiglu, HasTheBitsOfItsParts) {
   }
 }
 
-// A shared expert and those that rows are sorted by: few rows are one call, many are not, nor are
-// layers of which only one is in blocks.
+// A shared expert and those that rows are sorted by: few rows are one call, some of whose products
+// may unpack B and others not, many are not, nor are layers of which only one is in blocks.
 TEST(GroupedSwiglu, OfSeveralLayersHasTheBitsOfEach) {
   for (const auto& [first, second] : kTypes) {
-    for (const int64_t T : {0, 1, 3, 32, 40}) {
+    for (const int64_t T : {0, 1, 3, 12, 32, 40}) {
       const Tensor x = randn({T, 256}, 1);
       const Tensor rows = randn({2 * T, 256}, 4);
-      const LinearWeight shared[] = {stack(first, 1, 2), stack(first, 1, 3)};
-      const LinearWeight experts[] = {stack(second, 3, 5), stack(second, 3, 6)};
+      const LinearWeight shared[] = {stack(first, 1, 2, 200), stack(first, 1, 3, 200)};
+      const LinearWeight experts[] = {stack(second, 3, 5, 200), stack(second, 3, 6, 200)};
       const std::vector<int64_t> all = {0, T};
-      const std::vector<int64_t> offsets = {0, T / 2, T / 2, 2 * T};
+      const std::vector<int64_t> offsets = {0, T / 4, T / 4, 2 * T};
       const auto [y, z] =
           grouped_swiglu({{x, shared[0], shared[1], all}, {rows, experts[0], experts[1], offsets}},
                          Precision::kF32);
