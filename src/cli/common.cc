@@ -134,7 +134,13 @@ model::LoadedModel load_model(const std::string& model, const DevicePtr& device,
                                     model::code_experts(loaded.model.weights(), coding));
   }
   const auto tuned = options.no_mmap ? std::nullopt : tuned_settings(model);
-  if (options.no_mmap.value_or(tuned && tuned->no_mmap)) make_resident(loaded, io);
+  bool copied = options.no_mmap.value_or(tuned && tuned->no_mmap);
+  // `corral tune` found what it found with memory for it: without, the model still runs.
+  if (copied && tuned && !model::fits_in_memory(loaded.model.weights())) {
+    copied = false;
+    if (io != nullptr) io->err << "weights are mapped: to copy them, there is too little memory\n";
+  }
+  if (copied) make_resident(loaded, io);
   return loaded;
 }
 

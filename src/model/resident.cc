@@ -150,13 +150,16 @@ int64_t resident_bytes(const TextWeights& weights) {
   return bytes;
 }
 
+bool fits_in_memory(const TextWeights& weights, int64_t available) {
+  return available <= 0 || resident_bytes(weights) <= available;
+}
+
 void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>& on_copied,
                    int64_t available) {
   TextWeights weights = loaded.model.weights();
-  const int64_t needed = resident_bytes(weights);
-  if (available > 0 && needed > available) {
-    throw Error(str("the weights take ", needed >> 20, " MiB, and ", available >> 20,
-                    " MiB of memory are available: let them be mapped"));
+  if (!fits_in_memory(weights, available)) {
+    throw Error(str("the weights take ", resident_bytes(weights) >> 20, " MiB, and ",
+                    available >> 20, " MiB of memory are available: let them be mapped"));
   }
   int64_t done = 0;
   const OnPart on_part = [&](int64_t bytes) {

@@ -20,4 +20,7 @@ void make_resident(LoadedModel& loaded, const std::function<void(int64_t bytes)>
 /// Bytes that make_resident() copies.
 int64_t resident_bytes(const TextWeights& weights);
 
+/// Whether so much memory is `available` that make_resident() copies them.
+bool fits_in_memory(const TextWeights& weights, int64_t available = available_memory_bytes());
+
 }  // namespace corral::model

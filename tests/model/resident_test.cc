@@ -65,6 +65,9 @@ TEST_F(Resident, NothingIsCopiedThatDoesNotFit) {
   EXPECT_THAT([&] { make_resident(loaded, fail, needed - 1); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("let them be mapped")));
   EXPECT_FALSE(loaded.model.weights().readout.data.storage()->writable());
+  EXPECT_FALSE(fits_in_memory(loaded.model.weights(), needed - 1));
+  EXPECT_TRUE(fits_in_memory(loaded.model.weights(), needed));
+  EXPECT_TRUE(fits_in_memory(loaded.model.weights(), 0));  // nobody knows
   make_resident(loaded, {}, needed);
   EXPECT_TRUE(loaded.model.weights().readout.data.storage()->writable());
 }
