@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The table of kernels of docs/performance.md: products with weights in blocks and attention, each
-with its share of what the machine can do at most, and a roofline picture of the products.
+"""The tables of kernels of docs/performance.md: products with weights in blocks and attention, each
+with its time, its share of what the machine can do at most, and a roofline picture of the products.
 
-    bench/kernel_table.py [build/release] [--rounds 3] [--threads 2] [--svg roofline.svg]
+    bench/kernel_table.py [build/release] [--rounds 3] [--threads N] [--svg roofline.svg]
+                          [--peer FILE]
 
 One row of activations is decoding and waits for memory: its ceiling is the read bandwidth. 512 rows
 are a prompt and wait for arithmetic: their ceiling is the peak of their products. The best of the
-rounds counts.
+rounds counts. FILE is what `test-backend-ops perf` of llama.cpp printed (bench/peers/README.md): the
+products that it has, too, get its time beside ours.
 """
 
 import argparse
@@ -18,47 +20,73 @@ from rounds import best
 
 ROWS = (1, 8, 32, 512)
 PRODUCT = re.compile(r"block_product/type:\d+/M:(\d+)/K:(\d+)/N:(\d+)/threads:(\d+)")
+PEER = re.compile(r"MUL_MAT\(type_a=(\w+),type_b=f32,m=(\d+),n=(\d+),k=(\d+),bs=\[1,1\],nr=\[1,1\].*?"
+                  r"([\d.]+) us/run")
+MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
+
+
+def most_threads(runs):
+    return max((int(match[4]) for match in map(PRODUCT.match, runs) if match), default=0)
 
 
 def products(runs, threads):
-    """By type, by rows of activations: the run of the product with this many threads."""
+    """By shape (K, N), by type, by rows of activations: the run of the product with this many
+    threads."""
     found = {}
     for name, run in runs.items():
         match = PRODUCT.match(name)
         if match and int(match[4]) == threads:
-            found.setdefault(run["label"], {})[int(match[1])] = run
+            shape = int(match[2]), int(match[3])
+            found.setdefault(shape, {}).setdefault(run["label"], {})[int(match[1])] = run
     return found
 
 
-def by_memory(run):
-    return f"{run['GB/s']:.1f} ({100 * run['of_read']:.0f} %)"
+def peer_times(text):
+    """Milliseconds that llama.cpp says, by (K, N), type, rows."""
+    return {((int(k), int(n_out)), dtype.lower(), int(rows)): float(us) / 1e3
+            for dtype, n_out, rows, k, us in PEER.findall(text)}
 
 
-def by_arithmetic(run):
-    share = f" ({100 * run['of_peak']:.0f} %)" if run.get("of_peak", 0) > 0 else ""
-    return f"{run['GOP/s']:.0f}{share}"
+def milliseconds(run):
+    return run["real_time"] * MILLISECONDS[run["time_unit"]]
 
 
-def product_table(by_type):
-    """Lines of Markdown, a row for every type."""
-    lines = [
-        "| weights | 1 row, GB/s (of read bandwidth) | 8 rows, GOP/s (of the peak of its products) | 32 rows | 512 rows |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for dtype, by_rows in by_type.items():
-        cells = [by_memory(by_rows[1]) if 1 in by_rows else "-"]
-        cells += [by_arithmetic(by_rows[m]) if m in by_rows else "-" for m in ROWS[1:]]
+def of_ceiling(rate, share):
+    return f"{rate} ({100 * share:.0f} %)" if share > 0 else rate
+
+
+def cell(run, rows):
+    """Time, then what the ceiling is about: bytes for one row, else operations."""
+    if rows == 1:
+        rate = of_ceiling(f"{run['GB/s']:.1f}", run["of_read"])
+    else:
+        rate = of_ceiling(f"{run['GOP/s']:,.0f}", run.get("of_peak", 0))
+    return f"{milliseconds(run):.3g} ms, {rate}"
+
+
+def product_table(by_type, shape, peers=None):
+    """Lines of Markdown, a row for every type; with peers, how many times as long theirs take."""
+    beside = [m for m in ROWS if any((shape, dtype, m) in (peers or {}) for dtype in by_type)]
+    heads = ["weights", "1 row: GB/s (of read bandwidth)", "8 rows: GOP/s (of the peak of its products)"]
+    heads += [f"{m} rows" for m in ROWS[2:]] + [f"llama.cpp, {m} row{'s' * (m > 1)}" for m in beside]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for dtype, by_rows in sorted(by_type.items()):
+        cells = [cell(by_rows[m], m) if m in by_rows else "-" for m in ROWS]
+        for m in beside:
+            theirs = peers.get((shape, dtype, m))
+            both = theirs is not None and m in by_rows
+            cells.append(f"{theirs:.3g} ms ({theirs / milliseconds(by_rows[m]):.2f})" if both else "-")
         lines.append(f"| {dtype} | " + " | ".join(cells) + " |")
     return lines
 
 
 def attention_table(runs):
-    lines = ["| attention | time, ms | GFLOP/s or GB/s |", "| --- | --- | --- |"]
-    scale = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
-    for name, run in runs.items():
-        rate = run.get("FLOP/s", run.get("bytes_per_second", run.get("kv B/s", 0))) / 1e9
+    lines = ["| attention | time, ms | GFLOP/s or GB/s | share |", "| --- | --- | --- | --- |"]
+    for name, run in sorted(runs.items()):
+        rate = run.get("FLOP/s", run.get("bytes_per_second", 0)) / 1e9
+        share = run.get("of_peak", run.get("of_read", 0))
         name = name.removesuffix("/real_time").replace("_", " ").replace("/", ", ").replace(":", " ")
-        lines.append(f"| {name} | {run['real_time'] * scale[run['time_unit']]:.3f} | {rate:.1f} |")
+        lines.append(f"| {name} | {milliseconds(run):.3g} | {rate:.1f} | {100 * share:.0f} % |")
     return lines
 
 
@@ -78,7 +106,7 @@ def points(by_type):
     """What the roofline shows: (type, rows, operations a byte of weights, operations a second)."""
     return [
         (dtype, rows, run["GOP/s"] / run["GB/s"], run["GOP/s"] * 1e9)
-        for dtype, by_rows in by_type.items()
+        for dtype, by_rows in sorted(by_type.items())
         for rows, run in sorted(by_rows.items())
     ]
 
@@ -88,23 +116,30 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", nargs="?", default="build/release", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2, choices=(1, 2))
+    parser.add_argument("--threads", type=int,
+                        help="1, 2 or what the program takes by itself (default: the most of these)")
     parser.add_argument("--svg", type=pathlib.Path, help="write the roofline picture here")
+    parser.add_argument("--peer", type=pathlib.Path, help="what test-backend-ops perf printed")
     arguments = parser.parse_args()
     binary = arguments.build / "corral_ops_bench"
-    runs = best(binary, f"block_product/.*/threads:{arguments.threads}/", arguments.rounds)
-    by_type = products(runs, arguments.threads)
-    if not by_type:
-        parser.error(f"{binary} ran no product with {arguments.threads} threads")
-    read, peak = ceilings(by_type)
-    print(f"Weights [8192, 5120], {arguments.threads} threads; read bandwidth {read / 1e9:.1f} GB/s, "
-          f"highest peak of products {peak / 1e9:,.0f} GOP/s in the same run\n")
-    print("\n".join(product_table(by_type)))
-    print("\n" + "\n".join(attention_table(
-        best(binary, "^(corral::)?(training_forward|training_backward|decode)/", arguments.rounds))))
+    wanted = rf"{arguments.threads}/" if arguments.threads else ""
+    runs = best(binary, f"block_product/.*/threads:{wanted}", arguments.rounds)
+    threads = arguments.threads or most_threads(runs)
+    by_shape = products(runs, threads)
+    if not by_shape:
+        parser.error(f"{binary} ran no product with {threads} threads")
+    peers = peer_times(arguments.peer.read_text()) if arguments.peer else None
+    for (k, n), by_type in sorted(by_shape.items()):
+        read, peak = ceilings(by_type)
+        print(f"Weights [{n}, {k}], {threads} threads; read bandwidth {read / 1e9:.1f} GB/s, "
+              f"highest peak of products {peak / 1e9:,.0f} GOP/s in the same run\n")
+        print("\n".join(product_table(by_type, (k, n), peers)) + "\n")
+    print("\n".join(attention_table(best(
+        binary, "^(corral::)?(training_forward|training_backward|prefill|decode)/", arguments.rounds))))
     if arguments.svg:
+        by_type = by_shape[min(by_shape)]
         arguments.svg.parent.mkdir(parents=True, exist_ok=True)
-        arguments.svg.write_text(roofline.draw(points(by_type), read, peak))
+        arguments.svg.write_text(roofline.draw(points(by_type), *ceilings(by_type)))
 
 
 if __name__ == "__main__":

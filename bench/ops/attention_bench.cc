@@ -17,6 +17,14 @@
 namespace corral::ops {
 namespace {
 
+/// `operations` of every iteration, and their share of a ceiling.
+void count(benchmark::State& state, double operations, bench::Ceiling ceiling, int threads) {
+  using benchmark::Counter;
+  state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] =
+      Counter(operations / bench::ceiling(ceiling, threads), Counter::kIsIterationInvariantRate);
+}
+
 struct Training {
   kv::Batch batch;
   kv::AttentionSpan span;
@@ -51,8 +59,8 @@ void training_forward(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(attention(q, k, v, training.batch, training.span, 0.17f));
   }
-  state.counters["FLOP/s"] = benchmark::Counter(4 * kHeadSize * kHeads * training.pairs,
-                                                benchmark::Counter::kIsIterationInvariantRate);
+  count(state, 4 * kHeadSize * kHeads * training.pairs, bench::Ceiling::kF32,
+        static_cast<int>(state.range(1)));
 }
 BENCHMARK(training_forward)
     ->ArgNames({"chunk", "threads"})
@@ -74,8 +82,8 @@ void training_backward(benchmark::State& state) {
     state.ResumeTiming();
     autograd::backward(out, dout);
   }
-  state.counters["FLOP/s"] = benchmark::Counter(10 * kHeadSize * kHeads * training.pairs,
-                                                benchmark::Counter::kIsIterationInvariantRate);
+  count(state, 10 * kHeadSize * kHeads * training.pairs, bench::Ceiling::kF32,
+        static_cast<int>(state.range(1)));
 }
 BENCHMARK(training_backward)
     ->ArgNames({"chunk", "threads"})
@@ -133,15 +141,12 @@ void prefill(benchmark::State& state) {
   }
   const double pairs = static_cast<double>(kCount * context + kCount * (kCount + 1) / 2);
   const double operations = 4.0 * static_cast<double>(C * group * K) * pairs;
-  const auto ceiling = type == DType::kBF16 ? bench::Ceiling::kBF16 : bench::Ceiling::kF32;
-  using benchmark::Counter;
-  state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
-  state.counters["of_peak"] =
-      Counter(operations / bench::ceiling(ceiling, threads), Counter::kIsIterationInvariantRate);
+  count(state, operations, type == DType::kBF16 ? bench::Ceiling::kBF16 : bench::Ceiling::kF32,
+        threads);
 }
 BENCHMARK(prefill)
     ->ArgNames({"context", "group", "type", "threads"})
-    ->ArgsProduct({{0, 8192}, {2, 5}, {0, 1, 2, 3}, {1}})
+    ->ArgsProduct({{0, 8192}, {2, 5}, {0, 1, 2, 3}, {1, 2}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
@@ -156,6 +161,7 @@ void decode(benchmark::State& state) {
   const Cached cached(sequences, context, 1, K, C, type, device);
   const Tensor q = test::randn({sequences, 5 * K, C}, 1, device);
   const Tensor k = test::randn({sequences, K, C}, 2, device);
+  const double read = bench::read_now(device->threads().size());
   for (auto _ : state) {
     benchmark::DoNotOptimize(
         paged_attention(q, k, k, cached.cache.layer(0), cached.batch, {}, 0.1f));
@@ -164,9 +170,8 @@ void decode(benchmark::State& state) {
   const int64_t bytes = tiles * (kv::key_tile_bytes(type, C) + kv::value_tile_bytes(type, C));
   state.SetBytesProcessed(state.iterations() * bytes);
   using benchmark::Counter;
-  state.counters["of_read"] = Counter(
-      static_cast<double>(bytes) / bench::ceiling(bench::Ceiling::kRead, device->threads().size()),
-      Counter::kIsIterationInvariantRate);
+  state.counters["of_read"] =
+      Counter(static_cast<double>(bytes) / read, Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(decode)
     ->ArgNames({"sequences", "context", "kv_heads", "head_size", "type"})

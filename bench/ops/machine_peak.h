@@ -82,4 +82,7 @@ inline double ceiling(Ceiling what, int threads) {
   return at->second;
 }
 
+/// The bandwidth of reading at this moment: on shared machines it changes within minutes.
+inline double read_now(int threads) { return detail::read_rate(threads); }
+
 }  // namespace corral::bench

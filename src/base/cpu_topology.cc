@@ -222,7 +222,7 @@ std::vector<int> cpus_to_compute_on(const CpuTopology& topology) {
   return ids;
 }
 
-NodeBinding::NodeBinding(const CpuTopology& topology) {
+NodeBinding::NodeBinding(const CpuTopology& topology, int threads) {
   if (topology.nodes() < 2) return;
   constexpr size_t kBits = 8 * sizeof(unsigned long);
   std::array<unsigned long, kMostNodes / kBits> mask = {};
@@ -231,8 +231,10 @@ NodeBinding::NodeBinding(const CpuTopology& topology) {
     mask[node / kBits] |= 1UL << (node % kBits);
   }
   ::syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask.data(), kMostNodes);
+  const std::vector<int> team = cpus_to_compute_on(topology);
+  if (threads > std::ssize(team)) return;
   const std::vector<int> before = allowed_cpus();
-  if (run_on(cpus_to_compute_on(topology))) before_ = before;
+  if (run_on(team)) before_ = before;
 }
 
 NodeBinding::~NodeBinding() {

@@ -42,14 +42,14 @@ std::vector<int> cpus_to_compute_on(const CpuTopology& topology);
 /// "0-3,8,10-11" as numbers below CPU_SETSIZE (1024), ascending; what does not parse is left out.
 std::vector<int> parse_cpu_list(std::string_view list);
 
-/// With memory on several nodes: threads that are started while one of these lives run on the
-/// processors of cpus_to_compute_on() only, and spread the memory that they touch first evenly over
-/// the nodes, since every thread reads a share of every weight. The thread that made it spreads its
-/// memory too, from then on, and may run where it could before again afterwards. Nothing happens
-/// with one node, or where the system refuses.
+/// With memory on several nodes: `threads` threads that are started while one of these lives run on
+/// the processors of cpus_to_compute_on() only, unless they are more than these, and spread the
+/// memory that they touch first evenly over the nodes, since every thread reads a share of every
+/// weight. The thread that made it spreads its memory too, from then on, and may run where it could
+/// before again afterwards. Nothing happens with one node, or where the system refuses.
 class NodeBinding {
  public:
-  explicit NodeBinding(const CpuTopology& topology);
+  NodeBinding(const CpuTopology& topology, int threads);
   ~NodeBinding();
   NodeBinding(const NodeBinding&) = delete;
   NodeBinding& operator=(const NodeBinding&) = delete;

@@ -52,7 +52,7 @@ DevicePtr MachineOptions::device(const std::string& model) const {
     if (tuned) options.threads = tuned->threads;
   }
   if (!isa_.empty()) options.isa = simd::parse_isa(isa_);
-  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
+  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()), options.threads);
   return Device::cpu(options);
 }
 

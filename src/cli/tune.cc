@@ -48,7 +48,7 @@ std::vector<int> likely_numbers() {
 }
 
 Candidate load_candidate(const TuneCommand& options, int threads) {
-  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()));
+  const NodeBinding binding(read_cpu_topology("/", allowed_cpus()), threads);
   CpuOptions cpu;
   cpu.threads = threads;
   return {{threads},

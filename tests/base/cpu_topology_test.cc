@@ -155,8 +155,12 @@ TEST(NodeBinding, KeepsNewThreadsOnTheTeamsProcessors) {
   // In a thread of its own, whose memory policy ends with it.
   std::thread([&] {
     {
-      const NodeBinding binding(topology);
+      const NodeBinding binding(topology, 1);
       EXPECT_THAT(allowed_in_new_thread(), ElementsAre(allowed[0]));
+    }
+    {
+      const NodeBinding binding(topology, 2);  // more than one a core, as somebody asked for
+      EXPECT_EQ(allowed_in_new_thread(), allowed);
     }
     EXPECT_EQ(allowed_cpus(), allowed);
     EXPECT_EQ(allowed_in_new_thread(), allowed);
@@ -167,7 +171,7 @@ TEST(NodeBinding, DoesNothingWithOneNode) {
   const auto allowed = allowed_cpus();
   CpuTopology topology;
   topology.cpus = {{.id = allowed[0], .core = 0}};
-  const NodeBinding binding(topology);
+  const NodeBinding binding(topology, 1);
   EXPECT_EQ(allowed_in_new_thread(), allowed);
 }
 

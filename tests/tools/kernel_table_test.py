@@ -10,13 +10,16 @@ import roofline  # noqa: E402
 from rounds import fastest  # noqa: E402
 
 
+SHAPE = (5120, 8192)
+
+
 def run(name, time, **counters):
     return {"run_type": "iteration", "run_name": name, "real_time": time, **counters}
 
 
 def product(dtype, rows, gigabytes, operations, of_peak=0.5, threads=2):
     name = f"block_product/type:9/M:{rows}/K:5120/N:8192/threads:{threads}/min_time:0.2/real_time"
-    return run(name, 1, label=dtype, of_peak=of_peak, of_read=0.5,
+    return run(name, 1, time_unit="ms", label=dtype, of_peak=of_peak, of_read=0.5,
                **{"GB/s": gigabytes, "GOP/s": operations})
 
 
@@ -24,7 +27,8 @@ class KernelTable(unittest.TestCase):
     def setUp(self):
         runs = [product("q4_0", 1, 20, 70), product("q4_0", 512, 0.2, 450),
                 product("q8_0", 1, 24, 45), product("q8_0", 1, 12, 20, threads=1)]
-        self.by_type = kernel_table.products({r["run_name"] + r["label"]: r for r in runs}, 2)
+        self.runs = {r["run_name"] + r["label"]: r for r in runs}
+        self.by_type = kernel_table.products(self.runs, 2)[SHAPE]
 
     def test_keeps_the_fastest_round_of_each_benchmark(self):
         mean = {**run("x", 1), "run_type": "aggregate"}
@@ -32,12 +36,35 @@ class KernelTable(unittest.TestCase):
         self.assertEqual({name: r["real_time"] for name, r in found.items()}, {"x": 2, "y": 5})
 
     def test_has_a_row_for_every_type_and_a_dash_where_nothing_was_run(self):
-        rows = kernel_table.product_table(self.by_type)[2:]
-        self.assertEqual(rows, ["| q4_0 | 20.0 (50 %) | - | - | 450 (50 %) |",
-                                "| q8_0 | 24.0 (50 %) | - | - | - |"])
+        rows = kernel_table.product_table(self.by_type, SHAPE)[2:]
+        self.assertEqual(rows, ["| q4_0 | 1 ms, 20.0 (50 %) | - | - | 1 ms, 450 (50 %) |",
+                                "| q8_0 | 1 ms, 24.0 (50 %) | - | - | - |"])
+
+    def test_takes_the_most_threads_and_keeps_shapes_apart(self):
+        self.assertEqual(kernel_table.most_threads(self.runs), 2)
+        self.assertEqual(list(kernel_table.products(self.runs, 1)[SHAPE]), ["q8_0"])
+        self.assertEqual(kernel_table.products(self.runs, 3), {})
+
+    def test_puts_the_peer_s_time_beside_products_of_the_same_shape(self):
+        said = "".join(
+            f"  MUL_MAT(type_a={dtype},type_b=f32,m={n},n={rows},k=5120,bs={bs},nr=[1,1],per=[0,1,2,3],"
+            "k_v=0,o=1):   414 runs -  2760.86 us/run - 117.44 MFLOP/run - \x1b[1;34m 42.54 GFLOPS\x1b[0m\n"
+            for dtype, n, rows, bs in (("q4_0", 8192, 512, "[1,1]"), ("q4_0", 4096, 1, "[1,1]"),
+                                       ("q8_0", 8192, 512, "[2,1]")))
+        peers = kernel_table.peer_times(said)
+        self.assertEqual(peers, {(SHAPE, "q4_0", 512): 2.76086, ((5120, 4096), "q4_0", 1): 2.76086})
+        table = kernel_table.product_table(self.by_type, SHAPE, peers)
+        self.assertTrue(table[0].endswith("| 512 rows | llama.cpp, 512 rows |"), table[0])
+        self.assertEqual(table[2], "| q4_0 | 1 ms, 20.0 (50 %) | - | - | 1 ms, 450 (50 %) | 2.76 ms (2.76) |")
+        self.assertTrue(table[3].endswith("| - |"), table[3])
 
     def test_names_no_share_of_a_peak_that_the_machine_lacks(self):
-        self.assertEqual(kernel_table.by_arithmetic({"GOP/s": 80, "of_peak": 0}), "80")
+        unknown = {"GOP/s": 80, "of_peak": 0, "real_time": 2, "time_unit": "us"}
+        self.assertEqual(kernel_table.cell(unknown, 8), "0.002 ms, 80")
+
+    def test_shows_the_share_of_attention(self):
+        runs = {"prefill/context:0/real_time": run("x", 3, time_unit="ms", of_peak=0.7, **{"FLOP/s": 2e11})}
+        self.assertEqual(kernel_table.attention_table(runs)[2], "| prefill, context 0 | 3 | 200.0 | 70 % |")
 
     def test_works_the_ceilings_out_of_rates_and_shares(self):
         self.assertEqual(kernel_table.ceilings(self.by_type), (48e9, 900e9))
