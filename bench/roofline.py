@@ -62,15 +62,22 @@ def roof(x, y, read, peak):
                f"peak {peak / 1e9:,.0f} GOP/s</text>")
 
 
+def mark(turn, x, y, colour, inside=""):
+    """A circle; a square when the colours come round the second time."""
+    if turn % 2 == 0:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}">{inside}</circle>'
+    return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}">{inside}</rect>'
+
+
 def marks(points, x, y):
     types = list(dict.fromkeys(point[0] for point in points))
     for i, dtype in enumerate(types):
-        colour = COLOURS[i % len(COLOURS)]
+        turn, colour = divmod(i, len(COLOURS))
         for _, rows, intensity, rate in (p for p in points if p[0] == dtype):
-            yield (f'<circle cx="{x(intensity):.1f}" cy="{y(rate):.1f}" r="4" fill="{colour}">'
-                   f"<title>{escape(dtype)}, {rows} rows: {rate / 1e9:,.0f} GOP/s</title></circle>")
+            title = f"<title>{escape(dtype)}, {rows} rows: {rate / 1e9:,.0f} GOP/s</title>"
+            yield mark(turn, x(intensity), y(rate), COLOURS[colour], title)
         top = TOP + 14 + 18 * i
-        yield f'<circle cx="{WIDTH - RIGHT + 16}" cy="{top - 4}" r="4" fill="{colour}"/>'
+        yield mark(turn, WIDTH - RIGHT + 16, top - 4, COLOURS[colour])
         yield f'<text x="{WIDTH - RIGHT + 26}" y="{top}">{escape(dtype)}</text>'
 
 

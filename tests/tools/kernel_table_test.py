@@ -77,6 +77,13 @@ class KernelTable(unittest.TestCase):
                                   "q8_0, 1 rows: 45 GOP/s"])
         self.assertIn("peak 900 GOP/s", picture)
 
+    def test_draws_other_marks_when_the_colours_come_round_again(self):
+        points = [(f"type{i:02}", 1, 2 + i, 1e11) for i in range(len(roofline.COLOURS) + 1)]
+        tree = xml.fromstring(roofline.draw(points, 48e9, 900e9))
+        space = "{http://www.w3.org/2000/svg}"
+        last = [e for e in tree.iter(space + "rect") if e.find(space + "title") is not None]
+        self.assertEqual([e.find(space + "title").text for e in last], ["type08, 1 rows: 100 GOP/s"])
+
     def test_draws_the_slope_alone_without_a_peak(self):
         picture = roofline.draw(kernel_table.points(self.by_type), 48e9, 0)
         self.assertNotIn("peak", picture)
