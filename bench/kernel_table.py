@@ -16,7 +16,7 @@ import pathlib
 import re
 
 import roofline
-from rounds import best
+from rounds import best, names
 
 ROWS = (1, 8, 32, 512)
 PRODUCT = re.compile(r"block_product/type:\d+/M:(\d+)/K:(\d+)/N:(\d+)/threads:(\d+)")
@@ -25,8 +25,9 @@ PEER = re.compile(r"MUL_MAT\(type_a=(\w+),type_b=f32,m=(\d+),n=(\d+),k=(\d+),bs=
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
-def most_threads(runs):
-    return max((int(match[4]) for match in map(PRODUCT.match, runs) if match), default=0)
+def most_threads(benchmarks):
+    """That a product is measured with, of benchmarks by their names."""
+    return max((int(match[4]) for match in map(PRODUCT.match, benchmarks) if match), default=0)
 
 
 def products(runs, threads):
@@ -122,10 +123,8 @@ def main():
     parser.add_argument("--peer", type=pathlib.Path, help="what test-backend-ops perf printed")
     arguments = parser.parse_args()
     binary = arguments.build / "corral_ops_bench"
-    wanted = rf"{arguments.threads}/" if arguments.threads else ""
-    runs = best(binary, f"block_product/.*/threads:{wanted}", arguments.rounds)
-    threads = arguments.threads or most_threads(runs)
-    by_shape = products(runs, threads)
+    threads = arguments.threads or most_threads(names(binary, "block_product/"))
+    by_shape = products(best(binary, f"block_product/.*/threads:{threads}/", arguments.rounds), threads)
     if not by_shape:
         parser.error(f"{binary} ran no product with {threads} threads")
     peers = peer_times(arguments.peer.read_text()) if arguments.peer else None

@@ -18,6 +18,13 @@ def best(binary, pattern, rounds, clock="real_time"):
     return fastest(json.loads(out)["benchmarks"], clock)
 
 
+def names(binary, pattern):
+    """Of the benchmarks that match."""
+    command = [str(binary), f"--benchmark_filter={pattern}", "--benchmark_list_tests=true"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [name.replace("corral::", "") for name in out.split()]
+
+
 def fastest(runs, clock="real_time"):
     """Of runs as Google Benchmark writes them, the fastest of each name."""
     found = {}

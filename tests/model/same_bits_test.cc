@@ -4,8 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "autograd/tape.h"
 #include "model/cached_decoding.h"
