@@ -22,23 +22,10 @@ namespace {
 
 constexpr int64_t kTokens = 40;
 
-/// Rows long enough for blocks of 256 values.
-Config of_whole_blocks() {
-  Config c = test::tiny_config();
-  c.hidden_size = 256;
-  c.num_attention_heads = 4;
-  c.num_key_value_heads = 2;
-  c.head_dim = 64;
-  c.intermediate_size = 256;
-  c.intermediate_size_mlp = 512;
-  c.normalise();
-  return c;
-}
-
 class SameBits : public testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
-    const Config config = of_whole_blocks();
+    const Config config = test::block_config();
     const TextModel made = test::tiny_model(config, test::test_device());
     save_gguf(path, config, made.weights(), nullptr, {.dtype = GetParam()});
   }
@@ -50,7 +37,7 @@ class SameBits : public testing::TestWithParam<DType> {
 
   test::TempDir dir;
   std::filesystem::path path = dir.path() / "m.gguf";
-  std::vector<int32_t> prompt = test::some_tokens(kTokens, of_whole_blocks().vocab_size);
+  std::vector<int32_t> prompt = test::some_tokens(kTokens, test::block_config().vocab_size);
 };
 
 TEST_P(SameBits, HoweverAPromptIsCutOnAnyNumberOfThreads) {

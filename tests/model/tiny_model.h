@@ -29,6 +29,19 @@ inline model::Config tiny_config(bool scout = true) {
   return c;
 }
 
+/// The same with rows of 256 values and more everywhere: whole blocks of every type.
+inline model::Config block_config() {
+  model::Config c = tiny_config();
+  c.hidden_size = 256;
+  c.intermediate_size = 256;
+  c.intermediate_size_mlp = 512;
+  c.num_attention_heads = 8;
+  c.num_key_value_heads = 2;
+  c.head_dim = 32;
+  c.normalise();
+  return c;
+}
+
 /// A small tower that sees squares of 8 pixels, for a text model of this config.
 inline model::VisionConfig tiny_vision(const model::Config& text, int64_t layers = 1) {
   model::VisionConfig c;

@@ -15,20 +15,8 @@
 namespace corral::model {
 namespace {
 
+using test::block_config;
 using test::relative_error;
-
-/// Rows of 256 and more everywhere: whole blocks of every type.
-Config block_config() {
-  Config c = test::tiny_config();
-  c.hidden_size = 256;
-  c.intermediate_size = 256;
-  c.intermediate_size_mlp = 512;
-  c.num_attention_heads = 8;
-  c.num_key_value_heads = 2;
-  c.head_dim = 32;
-  c.normalise();
-  return c;
-}
 
 class SavedMix : public ::testing::Test {
  protected:
