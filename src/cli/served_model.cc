@@ -26,6 +26,16 @@ int64_t changed_at(const fs::path& path) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
+/// What must outlive an engine.
+struct Weights {
+  std::shared_ptr<const model::LoadedModel> model;
+  std::unique_ptr<const model::LoadedModel> draft_model;
+};
+
+int64_t draft_kv_bytes(const ServedModel& served) {
+  return static_cast<int64_t>(served.draft_kv_gib * 1024 * kMiB);
+}
+
 serve::Service::Parts open_model(const ServedModel& served, const DevicePtr& device) {
   auto loaded = std::make_shared<const model::LoadedModel>(
       load_model(served.path, device, served.load, served.mmproj));
@@ -44,8 +54,13 @@ serve::Service::Parts open_model(const ServedModel& served, const DevicePtr& dev
     parts.eyes = std::make_unique<engine::ImageEncoder>(
         loaded->vision, forward, static_cast<int64_t>(served.image_cache_mib * kMiB));
   }
-  parts.engine = std::make_unique<engine::Engine>(loaded->model, parts.tokenizer, options);
-  parts.owner = std::move(loaded);
+  model::ForwardOptions draft_forward;
+  draft_forward.precision = options.precision;
+  Speculation speculation = served.speculation.make(*loaded, draft_forward, draft_kv_bytes(served));
+  parts.engine = std::make_unique<engine::Engine>(loaded->model, parts.tokenizer, options,
+                                                  std::move(speculation.speculator));
+  parts.owner = std::make_shared<const Weights>(
+      Weights{.model = std::move(loaded), .draft_model = std::move(speculation.draft_model)});
   return parts;
 }
 
@@ -87,6 +102,12 @@ void ServedModel::add_to(CLI::App& command) {
                   "what a pass should not exceed while answers grow")
       ->check(CLI::Range(0.001, 3600.0))
       ->capture_default_str();
+  speculation.add_to(command);
+  command
+      .add_option("--draft-kv-gib", draft_kv_gib,
+                  "memory for the draft model's keys and values, in GiB")
+      ->check(CLI::Range(0.0001, 1e6))
+      ->capture_default_str();
   command.add_flag("--no-prefix-cache", no_prefix_cache, "compute every prompt from its beginning");
 }
 
@@ -98,6 +119,9 @@ serve::ShelfEntry ServedModel::entry(const DevicePtr& device) const {
   entry.bytes = bytes_of(file) + static_cast<int64_t>(kv_gib * 1024 * kMiB) +
                 static_cast<int64_t>(image_cache_mib * kMiB);
   if (!mmproj.empty()) entry.bytes += bytes_of(mmproj);
+  if (!speculation.draft().empty()) {
+    entry.bytes += bytes_of(resolve_model(speculation.draft())) + draft_kv_bytes(*this);
+  }
   entry.created = changed_at(file);
   entry.preload = preload;
   entry.open = [served = *this, device] { return open_model(served, device); };

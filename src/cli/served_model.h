@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/common.h"
+#include "cli/speculation_options.h"
 #include "engine/scheduler.h"
 #include "serve/shelf.h"
 
@@ -26,6 +27,8 @@ struct ServedModel {
   double image_cache_mib = 256;
   bool no_prefix_cache = false;
   bool preload = false;
+  SpeculationOptions speculation;
+  double draft_kv_gib = 0.25;
   engine::SchedulerOptions engine;
 
   /// Everything but the path, and preload.

@@ -19,7 +19,7 @@ void SpeculationOptions::add_to(CLI::App& command) {
 }
 
 Speculation SpeculationOptions::make(const model::LoadedModel& target,
-                                     const model::ForwardOptions& forward) const {
+                                     const model::ForwardOptions& forward, int64_t kv_bytes) const {
   if (lookup_ && !draft_.empty()) {
     throw UsageError("--lookup and --draft are two ways to guess: choose one");
   }
@@ -29,9 +29,10 @@ Speculation SpeculationOptions::make(const model::LoadedModel& target,
   if (!draft_.empty()) {
     made.draft_model = std::make_unique<const model::LoadedModel>(
         model::load_model(resolve_model(draft_), target.model.device()));
+    const engine::ModelDraft::Options options{.forward = forward, .kv_bytes = kv_bytes};
     source =
         std::make_unique<engine::ModelDraft>(made.draft_model->model, made.draft_model->tokenizer,
-                                             target.model, target.tokenizer.get(), forward);
+                                             target.model, target.tokenizer.get(), options);
   }
   if (source != nullptr) {
     made.speculator = std::make_unique<engine::Speculator>(std::move(source), draft_tokens_);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -19,8 +21,12 @@ struct Speculation {
 class SpeculationOptions {
  public:
   void add_to(CLI::App& command);
-  /// Throws UsageError when both ways are asked for, or the draft model has another vocabulary.
-  Speculation make(const model::LoadedModel& target, const model::ForwardOptions& forward) const;
+  /// kv_bytes: most that the draft model's keys and values may take. Throws UsageError when both
+  /// ways are asked for, or the draft model has another vocabulary.
+  Speculation make(const model::LoadedModel& target, const model::ForwardOptions& forward,
+                   int64_t kv_bytes = std::numeric_limits<int64_t>::max()) const;
+  /// The draft model, as resolve_model() takes it; empty: none.
+  const std::string& draft() const { return draft_; }
   bool given() const { return lookup_ || !draft_.empty(); }
 
  private:

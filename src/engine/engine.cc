@@ -7,9 +7,9 @@
 namespace corral::engine {
 
 Engine::Engine(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-               const SchedulerOptions& options)
+               const SchedulerOptions& options, std::unique_ptr<Speculator> speculator)
     : max_waiting_(options.max_waiting),
-      scheduler_(model, std::move(tokenizer), options),
+      scheduler_(model, std::move(tokenizer), options, std::move(speculator)),
       stats_(scheduler_.stats()) {
   thread_ = std::thread([this] { loop(); });
 }

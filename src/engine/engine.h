@@ -21,7 +21,7 @@ class Engine {
  public:
   /// Throws as Scheduler does.
   Engine(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-         const SchedulerOptions& options);
+         const SchedulerOptions& options, std::unique_ptr<Speculator> speculator = nullptr);
   /// Ends what runs, as cancelled.
   ~Engine();
   Engine(const Engine&) = delete;

@@ -19,8 +19,13 @@ struct Choice {
   std::vector<uint64_t> identities;  // of these
   int64_t sequence = -1;             // in the KV cache; -1: has none
   int64_t fed = 0;
+  int64_t text = 0;  // its key for a speculator
 
   int64_t pending() const { return static_cast<int64_t>(tokens.size()) - fed; }
+  void append(int32_t token) {
+    tokens.push_back(token);
+    identities.push_back(static_cast<uint32_t>(token));
+  }
 };
 
 /// A request on its way.

@@ -25,7 +25,8 @@ struct Prompt {
 /// What the identities of placeholders have and those of text have not.
 inline constexpr uint64_t kImageMark = uint64_t{1} << 63;
 
-/// Consecutive tokens of one sequence, with their identities and the images that these name.
+/// Consecutive tokens of one sequence, with their identities and the images that these name. Tokens
+/// behind the last identity are text.
 struct PromptPiece {
   std::span<const int32_t> tokens;
   std::span<const uint64_t> identities;

@@ -62,13 +62,14 @@ void SchedulerOptions::check() const {
 
 Scheduler::Scheduler(const model::TextModel& model,
                      std::shared_ptr<const text::Tokenizer> tokenizer,
-                     const SchedulerOptions& options)
+                     const SchedulerOptions& options, std::unique_ptr<Speculator> speculator)
     : model_(model),
       tokenizer_(std::move(tokenizer)),
       options_(options),
       cache_(model.kv_layout(options.kv_types), model.device(), options.kv_bytes),
       context_tokens_(model.config().max_position_embeddings),
-      budget_(options.step_tokens, options.step_seconds) {
+      budget_(options.step_tokens, options.step_seconds),
+      speculator_(std::move(speculator)) {
   options.check();
   forward_.cache = &cache_;
   forward_.precision = options.precision;
@@ -183,13 +184,14 @@ bool Scheduler::has_room(const Choice& choice) const {
   return cache_.bytes() - can_be_freed <= cache_.max_bytes() - need;
 }
 
-std::unique_ptr<Choice> Scheduler::make_choice(const Request& request, int64_t index) const {
+std::unique_ptr<Choice> Scheduler::make_choice(const Request& request, int64_t index) {
   GenerateOptions options = request.options;
   options.sampling.seed += static_cast<uint64_t>(index);
   return std::make_unique<Choice>(Choice{.index = index,
                                          .generation = Generation(tokenizer_, options),
                                          .tokens = request.prompt.tokens,
-                                         .identities = request.prompt.identities()});
+                                         .identities = request.prompt.identities(),
+                                         .text = next_text_++});
 }
 
 // While answers grow, a beginning that lies on disk comes into memory between their steps, in
@@ -256,11 +258,18 @@ void Scheduler::step() {
   std::vector<Piece> pieces = plan();
   if (pieces.empty()) return;
   const auto start = Clock::now();
+  const bool guessed = guess(pieces);
+  const int64_t rows = count_rows(pieces);
   const kv::Batch batch = make_room(pieces);
   int64_t decoding = 0;
-  for (const Piece& piece : pieces) decoding += piece.choice->pending() == 1 ? 1 : 0;
+  int64_t drafted = 0;
+  for (const Piece& piece : pieces) {
+    decoding += piece.choice->pending() == 1 ? 1 : 0;
+    drafted += std::ssize(piece.draft.tokens);
+  }
   try {
     run(pieces, batch);
+    if (guessed && batch.size() == rows) learn_from(pieces);
   } catch (const std::exception& error) {
     // Nothing was committed that is not whole: the others go on.
     for (const Piece& piece : pieces) {
@@ -269,7 +278,7 @@ void Scheduler::step() {
   }
   sweep();
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  budget_.record(decoding, batch.size() - decoding, seconds);
+  if (drafted == 0) budget_.record(decoding, batch.size() - decoding, seconds);
   ++stats_.steps;
   stats_.step_tokens += batch.size();
   stats_.busy_seconds += seconds;
@@ -292,6 +301,10 @@ SchedulerStats Scheduler::stats() const {
   stats.prefix_blocks = prefixes_ ? prefixes_->blocks() : 0;
   stats.prefix_disk_bytes = prefixes_ ? prefixes_->disk_bytes() : 0;
   stats.loaded_bytes = prefixes_ ? prefixes_->loaded_bytes() : 0;
+  if (speculator_ != nullptr) {
+    stats.drafted = speculator_->stats().drafted;
+    stats.accepted = speculator_->stats().accepted;
+  }
   return stats;
 }
 

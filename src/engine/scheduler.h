@@ -14,6 +14,7 @@
 #include "engine/expert_routes.h"
 #include "engine/fair_queue.h"
 #include "engine/job.h"
+#include "engine/speculation/speculator.h"
 #include "engine/step_budget.h"
 #include "kv/prefix_cache.h"
 #include "model/text_model.h"
@@ -54,6 +55,8 @@ struct SchedulerStats {
   int64_t answer_tokens = 0;
   int64_t steps = 0;
   int64_t step_tokens = 0;   // rows that went through the model
+  int64_t drafted = 0;       // tokens that were guessed and checked
+  int64_t accepted = 0;      // of these, right
   int64_t parked = 0;        // answers that had to make room
   int64_t loaded_bytes = 0;  // of prefixes that came back from disk
   double busy_seconds = 0;
@@ -67,14 +70,18 @@ struct SchedulerStats {
 /// influence each other's bits, and random numbers are counted by answer. So how work is cut,
 /// mixed, parked and resumed never shows in the tokens.
 ///
-/// When memory runs out, first the prefix cache forgets, then the answer that came last gives its
-/// pages back and is computed again later. Everything runs on the caller's thread; not thread-safe.
+/// With a speculator a step that feeds no prompt also checks guesses at how the answers go on, as
+/// many as pay (docs/decisions/0027).
+///
+/// When memory runs out, first the prefix cache forgets, then nothing is guessed, then the answer
+/// that came last gives its pages back and is computed again later. Everything runs on the caller's
+/// thread; not thread-safe.
 class Scheduler {
  public:
-  /// tokenizer may be null (then there is no text). Throws UsageError for bad options, and when the
-  /// memory does not hold a single token.
+  /// tokenizer may be null (then there is no text), speculator too (then nothing is guessed).
+  /// Throws UsageError for bad options, and when the memory does not hold a single token.
   Scheduler(const model::TextModel& model, std::shared_ptr<const text::Tokenizer> tokenizer,
-            const SchedulerOptions& options);
+            const SchedulerOptions& options, std::unique_ptr<Speculator> speculator = nullptr);
   ~Scheduler();
 
   /// Throws UsageError saying what is wrong with a request and which limit it exceeds. Thread-safe.
@@ -124,11 +131,16 @@ class Scheduler {
   struct Piece {
     Job* job;
     Choice* choice;
-    int64_t length;
+    int64_t length;         // tokens of the choice; behind them go those of the draft
+    Draft draft = {};       // only behind an answer's last token
+    int64_t accepted = 0;   // of the draft
     int64_t first_row = 0;  // in the batch
     // Rows at its end whose vectors are needed, and the first of them among those of all pieces.
     int64_t needed = 0;
     int64_t first_vector = 0;
+
+    int64_t rows() const { return length + std::ssize(draft.tokens); }
+    int64_t last_vector() const { return first_vector + needed - 1; }
   };
   struct Sampled;
 
@@ -138,9 +150,14 @@ class Scheduler {
   int64_t active_answers() const;
   bool still_on_disk(Job& job, const Choice& choice);
   void open(Job& job, Choice& choice);
-  std::unique_ptr<Choice> make_choice(const Request& request, int64_t index) const;
+  std::unique_ptr<Choice> make_choice(const Request& request, int64_t index);
 
   std::vector<Piece> plan() const;
+  static int64_t count_rows(const std::vector<Piece>& pieces);
+  bool guess(std::vector<Piece>& pieces);
+  void give_up_guessing();
+  static bool drop_guesses(std::vector<Piece>& pieces);
+  void learn_from(const std::vector<Piece>& pieces);
   kv::Batch make_batch(std::vector<Piece>& pieces) const;
   kv::Batch make_room(std::vector<Piece>& pieces);
   bool park_last(std::vector<Piece>& pieces);
@@ -150,8 +167,11 @@ class Scheduler {
   static void add_to_embedding(const Piece& piece, const Tensor& hidden_ND);
   void read_prompt_logprobs(const Piece& piece, const Tensor& hidden_ND);
   void finish_prompt(Job& job);
-  std::vector<Sampled> sample(const std::vector<Piece>& pieces, const Tensor& hidden_ND,
+  std::vector<Sampled> find_due(std::vector<Piece>& pieces) const;
+  Tensor logits_of(const std::vector<Sampled>& due, const Tensor& hidden_ND) const;
+  std::vector<Sampled> sample(std::vector<Piece>& pieces, const Tensor& hidden_ND,
                               const ExpertRoutes& routes);
+  static void choose(Sampled& sampled, const Tensor& logits_NV, const ExpertRoutes& routes);
   void take(Sampled& sampled);
   void finish(Job& job, Choice& choice);
   void close(Choice& choice);
@@ -167,6 +187,8 @@ class Scheduler {
   model::ForwardOptions forward_;
   int64_t context_tokens_;
   StepBudget budget_;
+  std::unique_ptr<Speculator> speculator_;  // null: nothing is guessed
+  int64_t next_text_ = 0;                   // its key for the next choice
   FairQueue waiting_;
   std::list<std::unique_ptr<Job>> running_;  // by priority, then in the order of admission
   SchedulerStats stats_;

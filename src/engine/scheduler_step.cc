@@ -1,6 +1,7 @@
 // One pass through the model: what goes in, and what comes out of it.
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <utility>
 
 #include "autograd/tape.h"
@@ -15,14 +16,15 @@ constexpr int64_t kLogitRows = 64;
 
 }  // namespace
 
-/// The next token of one answer, or why there is none.
+/// The next tokens of one answer, or why there are no more.
 struct Scheduler::Sampled {
-  Job* job;
-  Choice* choice;
-  int64_t row;        // of the logits
-  int64_t batch_row;  // that they are of
-  Step step = {};
+  Piece* piece;    // whose last vector decides the first of them, and the draft's the next
+  Choice* choice;  // another than the piece's, when that is the prompt of several
+  int64_t row;     // of the logits
+  std::vector<Step> steps = {};
   std::string error = {};
+
+  bool has_draft() const { return piece->choice == choice && !piece->draft.tokens.empty(); }
 };
 
 // Each answer's next token first, then prompts in equal shares of what is left. The share of a
@@ -61,14 +63,21 @@ std::vector<Scheduler::Piece> Scheduler::plan() const {
 
 kv::Batch Scheduler::make_batch(std::vector<Piece>& pieces) const {
   std::vector<PromptPiece> parts;
+  std::deque<std::vector<int32_t>> drafted;  // tokens with the draft behind them
   int64_t rows = 0;
   for (Piece& piece : pieces) {
     const Choice& choice = *piece.choice;
     const auto first = static_cast<size_t>(choice.fed);
     const auto length = static_cast<size_t>(piece.length);
     piece.first_row = rows;
-    rows += piece.length;
-    parts.push_back({.tokens = std::span(choice.tokens).subspan(first, length),
+    rows += piece.rows();
+    std::span<const int32_t> tokens = std::span(choice.tokens).subspan(first, length);
+    if (!piece.draft.tokens.empty()) {
+      auto& both = drafted.emplace_back(tokens.begin(), tokens.end());
+      both.insert(both.end(), piece.draft.tokens.begin(), piece.draft.tokens.end());
+      tokens = both;
+    }
+    parts.push_back({.tokens = tokens,
                      .identities = std::span(choice.identities).subspan(first, length),
                      .images = piece.job->request.prompt.images,
                      .first_position = choice.fed,
@@ -77,13 +86,15 @@ kv::Batch Scheduler::make_batch(std::vector<Piece>& pieces) const {
   return batch_of(parts);
 }
 
-// The batch of these pieces, less those of answers that had to be parked for its memory.
+// The batch of these pieces, less guesses and those of answers that had to be parked for its
+// memory.
 kv::Batch Scheduler::make_room(std::vector<Piece>& pieces) {
   while (true) {
     kv::Batch batch = make_batch(pieces);
     const int64_t more = cache_.bytes_to_prepare(batch);
     if (more <= 0 || cache_.bytes() <= cache_.max_bytes() - more) return batch;
     if (prefixes_ && prefixes_->forget_one()) continue;
+    if (drop_guesses(pieces)) continue;
     // One answer alone always fits: check() saw to it.
     if (!park_last(pieces)) throw Error("a single answer does not fit in the KV cache");
   }
@@ -113,7 +124,7 @@ int64_t Scheduler::rows_needed(const Piece& piece) {
   const Job& job = *piece.job;
   const bool all = job.request.prompt_logprobs || job.request.embedding == Pooling::kMean;
   if (all && !job.prompt_done) return piece.length;
-  return piece.length == piece.choice->pending() ? 1 : 0;
+  return piece.length == piece.choice->pending() ? 1 + std::ssize(piece.draft.tokens) : 0;
 }
 
 void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
@@ -121,7 +132,9 @@ void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   ExpertRoutes routes;
   for (const Piece& piece : pieces) {
     if (!piece.job->request.expert_routing || piece.length < piece.choice->pending()) continue;
-    routes.watch(piece.first_row + piece.length - 1);
+    for (int64_t row = piece.length - 1; row < piece.rows(); ++row) {
+      routes.watch(piece.first_row + row);
+    }
   }
   model::ForwardOptions forward = forward_;
   if (routes.watches_any()) forward.observer = &routes;
@@ -129,7 +142,7 @@ void Scheduler::run(std::vector<Piece>& pieces, const kv::Batch& batch) {
   for (Piece& piece : pieces) {
     piece.needed = rows_needed(piece);
     piece.first_vector = std::ssize(needed);
-    for (int64_t row = piece.length - piece.needed; row < piece.length; ++row) {
+    for (int64_t row = piece.rows() - piece.needed; row < piece.rows(); ++row) {
       needed.push_back(piece.first_row + row);
     }
   }
@@ -198,76 +211,103 @@ void Scheduler::finish_prompt(Job& job) {
   }
 }
 
-std::vector<Scheduler::Sampled> Scheduler::sample(const std::vector<Piece>& pieces,
-                                                  const Tensor& hidden_ND,
-                                                  const ExpertRoutes& routes) {
-  const int64_t D = hidden_ND.dim(1);
-  std::vector<Sampled> result;
-  std::vector<int64_t> rows;  // of the vectors
-  for (const Piece& piece : pieces) {
+// The answers whose next token can be chosen now. A prompt that just ended has its logits for all
+// choices.
+std::vector<Scheduler::Sampled> Scheduler::find_due(std::vector<Piece>& pieces) const {
+  std::vector<Sampled> due;
+  int64_t rows = 0;
+  for (Piece& piece : pieces) {
     if (piece.choice->pending() > 0) continue;
-    const auto row = static_cast<int64_t>(rows.size());
-    rows.push_back(piece.first_vector + piece.needed - 1);
-    const int64_t batch_row = piece.first_row + piece.length - 1;
-    // A prompt that just ended has its logits for all choices.
     const bool begins = piece.choice->generation.tokens().empty();
     for (const auto& choice : piece.job->choices) {
       if (choice.get() == piece.choice ||
           (begins && choice->pending() == 0 && choice->index > 0 && piece.choice->index == 0 &&
            choice->generation.tokens().empty())) {
-        result.push_back({piece.job, choice.get(), row, batch_row});
+        due.push_back({&piece, choice.get(), rows});
       }
     }
+    rows += 1 + std::ssize(piece.draft.tokens);
   }
-  if (rows.empty()) return result;
-  Tensor last_ND({static_cast<int64_t>(rows.size()), D}, DType::kF32, hidden_ND.device());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(last_ND.mutable_data<float>() + static_cast<int64_t>(i) * D,
-                hidden_ND.data<float>() + rows[i] * D, static_cast<size_t>(D) * sizeof(float));
+  return due;
+}
+
+// [rows, V]: for each piece those of its last token, then those of its draft's.
+Tensor Scheduler::logits_of(const std::vector<Sampled>& due, const Tensor& hidden_ND) const {
+  const int64_t D = hidden_ND.dim(1);
+  const Piece* last = due.back().piece;
+  const int64_t rows = due.back().row + 1 + std::ssize(last->draft.tokens);
+  Tensor due_ND({rows, D}, DType::kF32, hidden_ND.device());
+  for (const Sampled& sampled : due) {
+    const int64_t drafted = std::ssize(sampled.piece->draft.tokens);
+    const int64_t first = sampled.piece->last_vector() - drafted;
+    std::memcpy(due_ND.mutable_data<float>() + sampled.row * D, hidden_ND.data<float>() + first * D,
+                static_cast<size_t>((1 + drafted) * D) * sizeof(float));
   }
-  const Tensor logits_NV = model_.logits(last_ND, forward_);
-  const auto V = static_cast<size_t>(logits_NV.dim(1));
-  const auto n = static_cast<int64_t>(result.size());
-  model_.device()->threads().parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+  return model_.logits(due_ND, forward_);
+}
+
+std::vector<Scheduler::Sampled> Scheduler::sample(std::vector<Piece>& pieces,
+                                                  const Tensor& hidden_ND,
+                                                  const ExpertRoutes& routes) {
+  std::vector<Sampled> due = find_due(pieces);
+  if (due.empty()) return due;
+  const Tensor logits_NV = logits_of(due, hidden_ND);
+  model_.device()->threads().parallel_for(std::ssize(due), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      Sampled& sampled = result[static_cast<size_t>(i)];
-      Choice& choice = *sampled.choice;
-      if (choice.generation.done()) continue;  // no token was asked for
+      Sampled& sampled = due[static_cast<size_t>(i)];
+      if (sampled.choice->generation.done()) continue;  // no token was asked for
       try {
-        sampled.step = choice.generation.next(
-            logits_NV.values<float>().subspan(static_cast<size_t>(sampled.row) * V, V),
-            choice.tokens);
-        sampled.step.experts = routes.of(sampled.batch_row);
+        choose(sampled, logits_NV, routes);
       } catch (const Error& error) {
         sampled.error = error.what();
       }
     }
   });
-  return result;
+  return due;
+}
+
+// The model's choices, as long as the draft says the same.
+void Scheduler::choose(Sampled& sampled, const Tensor& logits_NV, const ExpertRoutes& routes) {
+  const auto V = static_cast<size_t>(logits_NV.dim(1));
+  Choice& choice = *sampled.choice;
+  Piece& piece = *sampled.piece;
+  while (true) {
+    const int64_t row = piece.accepted;
+    Step& step = sampled.steps.emplace_back(choice.generation.next(
+        logits_NV.values<float>().subspan(static_cast<size_t>(sampled.row + row) * V, V),
+        choice.tokens));
+    step.experts = routes.of(piece.first_row + piece.length - 1 + row);
+    if (!step.is_stop_token) choice.append(step.token);
+    if (choice.generation.done() || !sampled.has_draft() || row == std::ssize(piece.draft.tokens) ||
+        piece.draft.tokens[static_cast<size_t>(row)] != step.token) {
+      return;
+    }
+    ++piece.accepted;
+    ++choice.fed;
+  }
 }
 
 void Scheduler::take(Sampled& sampled) {
-  Job& job = *sampled.job;
-  Choice& choice = *sampled.choice;
+  Job& job = *sampled.piece->job;
   if (job.choices.empty()) return;  // another choice's error ended the request
-  if (!sampled.error.empty()) {
-    end_job(job, FinishReason::kFailed, sampled.error);
-    return;
-  }
-  if (sampled.step.token >= 0) {
+  Choice& choice = *sampled.choice;
+  if (sampled.has_draft()) cache_.truncate(choice.sequence, choice.fed);
+  for (Step& step : sampled.steps) {
+    if (job.cancelled) break;
     ++job.outcome.answer_tokens;
     ++stats_.answer_tokens;
-    if (!sampled.step.is_stop_token) {
-      choice.tokens.push_back(sampled.step.token);
-      choice.identities.push_back(static_cast<uint32_t>(sampled.step.token));
-    }
-    tell(job, [&](Sink& sink) { sink.on_step(choice.index, std::move(sampled.step)); });
+    tell(job, [&](Sink& sink) { sink.on_step(choice.index, std::move(step)); });
   }
-  if (choice.generation.done()) finish(job, choice);
+  if (!sampled.error.empty()) {
+    end_job(job, FinishReason::kFailed, sampled.error);
+  } else if (choice.generation.done()) {
+    finish(job, choice);
+  }
 }
 
 // What an answer leaves behind may be the beginning of the next prompt.
 void Scheduler::close(Choice& choice) {
+  if (speculator_ != nullptr) speculator_->forget(choice.text);
   if (choice.sequence < 0) return;
   // After a failed step the cache may hold another number of tokens.
   if (prefixes_ && choice.fed > 0 && cache_.length(choice.sequence) == choice.fed) {

@@ -94,8 +94,10 @@ Draft Session::draft_after(int32_t token, const Generation& generation,
                            Speculator& speculator) const {
   std::vector<int32_t> context = tokens_;
   context.push_back(token);
-  const int64_t room = std::min(generation.room(), cache_.revocable(sequence_)) - 1;
-  return speculator.draft(context, room, generation.sampler());
+  const DraftText text{.tokens = context,
+                       .room = std::min(generation.room(), cache_.revocable(sequence_)) - 1,
+                       .sampler = &generation.sampler()};
+  return std::move(speculator.draft({&text, 1}, text.room).front());
 }
 
 Answer Session::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
@@ -142,7 +144,10 @@ Answer Session::generate(const Prompt& prompt, const GenerateOptions& options,
       cache_.truncate(sequence_, static_cast<int64_t>(tokens_.size()));
     }
     if (speculator != nullptr && decoding) {
-      speculator->record(draft, static_cast<int64_t>(accepted));
+      const DraftPolicy::Result result{.confidence = draft.confidence,
+                                       .drafted = std::ssize(draft.tokens),
+                                       .accepted = static_cast<int64_t>(accepted)};
+      speculator->record({&result, 1});
     }
     if (generation.done()) break;
     decoding = true;

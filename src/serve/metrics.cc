@@ -104,6 +104,10 @@ std::string metrics_text(const std::vector<ShelfStats>& models, const HttpStats&
   text.engine("corral_steps_total", "counter", "Passes through the model.", &Stats::steps);
   text.engine("corral_step_tokens_total", "counter", "Tokens that went through it.",
               &Stats::step_tokens);
+  text.engine("corral_draft_tokens_total", "counter",
+              "Tokens that were guessed and checked (--lookup, --draft).", &Stats::drafted);
+  text.engine("corral_draft_tokens_accepted_total", "counter", "Of these, right.",
+              &Stats::accepted);
   text.engine("corral_busy_seconds_total", "counter", "Time spent in passes.",
               &Stats::busy_seconds);
   text.engine("corral_kv_bytes", "gauge", "Keys and values in memory.", &Stats::kv_bytes);

@@ -16,6 +16,8 @@ engine::SchedulerStats sum(engine::SchedulerStats now, const engine::SchedulerSt
   now.answer_tokens += before.answer_tokens;
   now.steps += before.steps;
   now.step_tokens += before.step_tokens;
+  now.drafted += before.drafted;
+  now.accepted += before.accepted;
   now.parked += before.parked;
   now.loaded_bytes += before.loaded_bytes;
   now.busy_seconds += before.busy_seconds;

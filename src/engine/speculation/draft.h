@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -11,13 +10,20 @@ namespace corral::engine {
 
 /// Kinds of guesses, by how much a source trusts them: their success is counted apart.
 inline constexpr int kConfidences = 4;
-/// Tokens wanted of a guess of each kind, the least trusted first.
-using DraftLengths = std::array<int64_t, kConfidences>;
+inline constexpr int kNoGuess = -1;
+
+/// A text that grows, for which somebody may guess what follows.
+struct DraftText {
+  int64_t key = 0;                   // tells it from the others, as long as it grows
+  std::span<const int32_t> tokens;   // so far
+  int64_t room = 0;                  // most tokens that may be guessed
+  const Sampler* sampler = nullptr;  // in the state in which it will choose the first of them
+};
 
 /// A guess at how a text goes on.
 struct Draft {
-  std::vector<int32_t> tokens;
-  int confidence = -1;  // 0 to kConfidences - 1; -1: there was nothing to guess from
+  std::vector<int32_t> tokens = {};
+  int confidence = kNoGuess;  // 0 to kConfidences - 1, or that there was nothing to guess from
 };
 
 /// Guesses tokens cheaply. The model then checks all of them in one batch, so a wrong guess costs
@@ -25,10 +31,17 @@ struct Draft {
 class DraftSource {
  public:
   virtual ~DraftSource() = default;
-  /// What may follow `context`, all tokens so far; at most wanted[confidence] tokens. The sampler
-  /// is in the state in which it will choose the first of them.
-  virtual Draft propose(std::span<const int32_t> context, const DraftLengths& wanted,
-                        const Sampler& sampler) = 0;
+  /// How much it would trust its guess for each text: 0 to kConfidences - 1, or kNoGuess.
+  virtual std::vector<int> look(std::span<const DraftText> texts) = 0;
+
+  struct Proposal {
+    std::vector<std::vector<int32_t>> tokens;  // of each text
+    bool caught_up = false;  // read what was new to it: the next proposal takes less time
+  };
+  /// What may follow each of the texts that it just looked at: at most lengths[i] tokens.
+  virtual Proposal propose(std::span<const DraftText> texts, std::span<const int64_t> lengths) = 0;
+  /// The text grows no more.
+  virtual void forget(int64_t key) = 0;
 };
 
 }  // namespace corral::engine

@@ -34,51 +34,61 @@ int confidence_of(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : match 
 
 }  // namespace
 
-// before_[end] belongs to the gram whose last token is end - 1. A text that does not go on from the
+// before[end] belongs to the gram whose last token is end - 1. A text that does not go on from the
 // indexed one (another conversation) is indexed anew.
-void LookupDraft::index(std::span<const int32_t> context) {
-  const bool goes_on = context.size() >= tokens_.size() &&
-                       std::equal(tokens_.begin(), tokens_.end(), context.begin());
-  if (!goes_on) {
-    tokens_.clear();
-    last_.clear();
-    before_.clear();
+void LookupDraft::Index::follow(std::span<const int32_t> text) {
+  const bool goes_on =
+      text.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), text.begin());
+  if (!goes_on) *this = {};
+  before.resize(text.size() + 1, kNowhere);
+  for (size_t end = std::max(tokens.size() + 1, kGram); end <= text.size(); ++end) {
+    size_t& latest = last[hash_of(text.data() + end - kGram)];
+    before[end] = latest;
+    latest = end;
   }
-  before_.resize(context.size() + 1, kNowhere);
-  const size_t first = std::max(tokens_.size() + 1, kGram);
-  for (size_t end = first; end <= context.size(); ++end) {
-    size_t& last = last_[hash_of(context.data() + end - kGram)];
-    before_[end] = last;
-    last = end;
-  }
-  tokens_.insert(tokens_.end(), context.begin() + static_cast<ptrdiff_t>(tokens_.size()),
-                 context.end());
+  tokens.insert(tokens.end(), text.begin() + static_cast<ptrdiff_t>(tokens.size()), text.end());
 }
 
-Draft LookupDraft::propose(std::span<const int32_t> context, const DraftLengths& wanted,
-                           const Sampler&) {
-  index(context);
-  const size_t T = context.size();
-  if (T <= kGram) return {};
-  size_t best = kNowhere;
+// The best place, and how much it is to be trusted.
+int LookupDraft::Index::find() {
+  match_end = kNowhere;
   size_t match = kGram - 1;
-  size_t place = before_[T];
+  size_t place = before[tokens.size()];
   for (int i = 0; i < kMostPlaces && place != kNowhere && match < kLongMatch; ++i) {
-    const size_t length = common_end(context, place, T);
+    const size_t length = common_end(tokens, place, tokens.size());
     if (length > match) {
       match = length;
-      best = place;
+      match_end = place;
     }
-    place = before_[place];
+    place = before[place];
   }
-  if (best == kNowhere) return {};
-  Draft draft{.tokens = {}, .confidence = confidence_of(match)};
-  // A match close to the end runs into the guess itself: then the text is taken to repeat.
-  for (int64_t i = 0; i < wanted[static_cast<size_t>(draft.confidence)]; ++i) {
-    const size_t from = best + static_cast<size_t>(i);
-    draft.tokens.push_back(from < T ? context[from] : draft.tokens[from - T]);
+  return match_end == kNowhere ? kNoGuess : confidence_of(match);
+}
+
+std::vector<int> LookupDraft::look(std::span<const DraftText> texts) {
+  std::vector<int> confidences;
+  for (const DraftText& text : texts) {
+    Index& index = indices_[text.key];
+    index.follow(text.tokens);
+    confidences.push_back(index.find());
   }
-  return draft;
+  return confidences;
+}
+
+DraftSource::Proposal LookupDraft::propose(std::span<const DraftText> texts,
+                                           std::span<const int64_t> lengths) {
+  Proposal proposal;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::span<const int32_t> text = texts[i].tokens;
+    const size_t begin = indices_.at(texts[i].key).match_end;
+    std::vector<int32_t>& draft = proposal.tokens.emplace_back();
+    if (begin == kNowhere) continue;
+    // A match close to the end runs into the guess itself: then the text is taken to repeat.
+    for (size_t from = begin; std::ssize(draft) < lengths[i]; ++from) {
+      draft.push_back(from < text.size() ? text[from] : draft[from - text.size()]);
+    }
+  }
+  return proposal;
 }
 
 }  // namespace corral::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 namespace corral::engine {
@@ -13,23 +14,35 @@ double Speculator::steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Draft Speculator::draft(std::span<const int32_t> context, int64_t room, const Sampler& sampler) {
+std::vector<Draft> Speculator::draft(std::span<const DraftText> texts, int64_t rows) {
   began_ = now_();
-  DraftLengths wanted{};
-  for (int confidence = 0; confidence < kConfidences; ++confidence) {
-    wanted[static_cast<size_t>(confidence)] = std::min(policy_.length(confidence), room);
+  typical_ = true;
+  std::vector<Draft> drafts;
+  std::vector<DraftPolicy::Guess> guesses;
+  for (const int confidence : source_->look(texts)) {
+    guesses.push_back({.confidence = confidence, .room = texts[guesses.size()].room});
+    drafts.push_back({.confidence = confidence});
   }
-  Draft draft = source_->propose(context, wanted, sampler);
-  if (draft.confidence >= 0 && draft.tokens.empty()) policy_.turned_down(draft.confidence);
-  return draft;
+  const std::vector<int64_t> lengths = policy_.lengths(guesses, rows);
+  const bool any = std::any_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0; });
+  if (!any) return drafts;
+  DraftSource::Proposal proposal = source_->propose(texts, lengths);
+  bool none = true;
+  for (size_t i = 0; i < drafts.size(); ++i) {
+    drafts[i].tokens = std::move(proposal.tokens[i]);
+    none = none && drafts[i].tokens.empty();
+  }
+  typical_ = !proposal.caught_up && !none;
+  return drafts;
 }
 
-void Speculator::record(const Draft& draft, int64_t accepted) {
-  const auto drafted = static_cast<int64_t>(draft.tokens.size());
-  policy_.record(draft.confidence, drafted, accepted, now_() - began_);
+void Speculator::record(std::span<const DraftPolicy::Result> results) {
+  policy_.record(results, typical_ ? std::optional(now_() - began_) : std::nullopt);
   ++stats_.steps;
-  stats_.drafted += drafted;
-  stats_.accepted += accepted;
+  for (const DraftPolicy::Result& result : results) {
+    stats_.drafted += result.drafted;
+    stats_.accepted += result.accepted;
+  }
 }
 
 }  // namespace corral::engine

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "engine/speculation/draft.h"
 #include "engine/speculation/draft_policy.h"
@@ -20,7 +21,8 @@ struct SpeculationStats {
   }
 };
 
-/// Speculative decoding: a source drafts, the model checks a whole draft in one batch.
+/// Speculative decoding: a source drafts, the model checks a whole draft in one batch, for one text
+/// or for several that are decoded together.
 ///
 /// The model's choice at every place is the one that it makes without drafts: the sampler draws
 /// from the model's own logits with the random number of that place, and a draft is right as far as
@@ -35,11 +37,13 @@ class Speculator {
   /// most: tokens of a draft, 1 to DraftPolicy::kMost. now: what tells how long steps take.
   Speculator(std::unique_ptr<DraftSource> source, int64_t most, Now now = steady_seconds);
 
-  /// Begins a step: what to check after `context`, at most `room` tokens; empty when it would not
-  /// pay.
-  Draft draft(std::span<const int32_t> context, int64_t room, const Sampler& sampler);
-  /// Ends the step: the first `accepted` tokens of the draft were right.
-  void record(const Draft& draft, int64_t accepted);
+  /// Begins a step of these texts: what to check after each, at most `rows` tokens in sum; empty
+  /// where it would not pay.
+  std::vector<Draft> draft(std::span<const DraftText> texts, int64_t rows);
+  /// Ends the step. A step that is not ended teaches nothing.
+  void record(std::span<const DraftPolicy::Result> results);
+  /// The text with this key grows no more.
+  void forget(int64_t key) { source_->forget(key); }
 
   const SpeculationStats& stats() const { return stats_; }
 
@@ -49,6 +53,7 @@ class Speculator {
   std::unique_ptr<DraftSource> source_;
   Now now_;
   double began_ = 0;
+  bool typical_ = true;  // the step's time tells what such steps take
   DraftPolicy policy_;
   SpeculationStats stats_;
 };

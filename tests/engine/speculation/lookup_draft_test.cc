@@ -8,42 +8,48 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const Sampler kSampler{SamplingOptions{}};
-constexpr DraftLengths kFour = {4, 4, 4, 4};
+// The guess of at most so many tokens.
+Draft guess(LookupDraft& lookup, const std::vector<int32_t>& tokens, int64_t length = 4,
+            int64_t key = 0) {
+  const DraftText text{.key = key, .tokens = tokens};
+  const int confidence = lookup.look({&text, 1}).front();
+  DraftSource::Proposal proposal = lookup.propose({&text, 1}, {&length, 1});
+  EXPECT_FALSE(proposal.caught_up);
+  return {.tokens = std::move(proposal.tokens.front()), .confidence = confidence};
+}
 
 TEST(LookupDraft, GoesOnAsTheTextDidBefore) {
   LookupDraft lookup;
   const std::vector<int32_t> text = {1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4};
-  EXPECT_THAT(lookup.propose(text, kFour, kSampler).tokens, ElementsAre(5, 6, 7, 8));
+  EXPECT_THAT(guess(lookup, text).tokens, ElementsAre(5, 6, 7, 8));
 }
 
 TEST(LookupDraft, HasNoGuessWithoutThreeTokensInCommon) {
   LookupDraft lookup;
   for (const std::vector<int32_t>& text :
        {std::vector<int32_t>{}, {1}, {1, 1}, {1, 2, 3}, {1, 2, 3, 9, 2, 3}, {1, 2, 3, 4, 1, 2}}) {
-    const Draft draft = lookup.propose(text, kFour, kSampler);
+    const Draft draft = guess(lookup, text);
     EXPECT_THAT(draft.tokens, IsEmpty());
-    EXPECT_EQ(draft.confidence, -1);
+    EXPECT_EQ(draft.confidence, kNoGuess);
   }
 }
 
 TEST(LookupDraft, PrefersThePlaceWithMoreInCommonToALaterOne) {
   LookupDraft lookup;
   const std::vector<int32_t> text = {9, 8, 1, 2, 3, 50, 0, 0, 7, 1, 2, 3, 60, 9, 8, 1, 2, 3};
-  EXPECT_EQ(lookup.propose(text, kFour, kSampler).tokens.front(), 50);
+  EXPECT_EQ(guess(lookup, text).tokens.front(), 50);
 }
 
 TEST(LookupDraft, PrefersTheLaterOfEqualPlaces) {
   LookupDraft lookup;
   const std::vector<int32_t> text = {1, 2, 3, 50, 0, 1, 2, 3, 60, 4, 1, 2, 3};
-  EXPECT_EQ(lookup.propose(text, kFour, kSampler).tokens.front(), 60);
+  EXPECT_EQ(guess(lookup, text).tokens.front(), 60);
 }
 
 TEST(LookupDraft, CarriesOnWhatRepeatsWithoutEnd) {
   LookupDraft lookup;
   const std::vector<int32_t> text = {5, 6, 7, 5, 6, 7, 5};
-  EXPECT_THAT(lookup.propose(text, {7, 7, 7, 7}, kSampler).tokens,
-              ElementsAre(6, 7, 5, 6, 7, 5, 6));
+  EXPECT_THAT(guess(lookup, text, 7).tokens, ElementsAre(6, 7, 5, 6, 7, 5, 6));
 }
 
 TEST(LookupDraft, TrustsLongMatchesMore) {
@@ -54,9 +60,7 @@ TEST(LookupDraft, TrustsLongMatchesMore) {
     LookupDraft lookup;
     std::vector<int32_t> again = text;
     again.insert(again.end(), text.begin() + 5, text.begin() + 5 + static_cast<int>(repeated));
-    const Draft draft = lookup.propose(again, {1, 2, 3, 4}, kSampler);
-    confidences.push_back(draft.confidence);
-    EXPECT_EQ(draft.tokens.size(), static_cast<size_t>(draft.confidence) + 1);
+    confidences.push_back(guess(lookup, again).confidence);
   }
   EXPECT_THAT(confidences, ElementsAre(0, 1, 2, 3));
 }
@@ -64,18 +68,35 @@ TEST(LookupDraft, TrustsLongMatchesMore) {
 TEST(LookupDraft, ForgetsATextThatItDoesNotGoOnFrom) {
   LookupDraft lookup;
   const std::vector<int32_t> first = {1, 2, 3, 4, 5, 1, 2, 3};
-  EXPECT_EQ(lookup.propose(first, kFour, kSampler).tokens.front(), 4);
+  EXPECT_EQ(guess(lookup, first).tokens.front(), 4);
   const std::vector<int32_t> other = {1, 2, 3, 6, 5, 1, 2, 3};
-  EXPECT_EQ(lookup.propose(other, kFour, kSampler).tokens.front(), 6);
-  EXPECT_EQ(lookup.propose(first, kFour, kSampler).tokens.front(), 4);
+  EXPECT_EQ(guess(lookup, other).tokens.front(), 6);
+  EXPECT_EQ(guess(lookup, first).tokens.front(), 4);
 }
 
 TEST(LookupDraft, IndexesWhatWasAddedSinceTheLastGuess) {
   LookupDraft lookup;
   std::vector<int32_t> text = {1, 2, 3, 4};
-  EXPECT_THAT(lookup.propose(text, kFour, kSampler).tokens, IsEmpty());
+  EXPECT_THAT(guess(lookup, text).tokens, IsEmpty());
   for (const int32_t token : {8, 9, 10, 2, 3, 4}) text.push_back(token);
-  EXPECT_THAT(lookup.propose(text, kFour, kSampler).tokens, ElementsAre(8, 9, 10, 2));
+  EXPECT_THAT(guess(lookup, text).tokens, ElementsAre(8, 9, 10, 2));
+}
+
+TEST(LookupDraft, KeepsTextsApart) {
+  LookupDraft lookup;
+  const std::vector<int32_t> first = {1, 2, 3, 4, 5, 1, 2, 3};
+  const std::vector<int32_t> other = {1, 2, 3, 6, 5, 1, 2, 3};
+  const std::vector<int32_t> third = {1, 2, 3};
+  const std::vector<DraftText> texts = {
+      {.key = 4, .tokens = first}, {.key = 9, .tokens = third}, {.key = 2, .tokens = other}};
+  const std::vector<int64_t> lengths = {2, 2, 0};
+  EXPECT_THAT(lookup.look(texts), ElementsAre(0, kNoGuess, 0));
+  EXPECT_THAT(lookup.propose(texts, lengths).tokens,
+              ElementsAre(ElementsAre(4, 5), IsEmpty(), IsEmpty()));
+  lookup.forget(4);
+  lookup.forget(77);  // never seen
+  EXPECT_EQ(guess(lookup, other, 4, 2).tokens.front(), 6);
+  EXPECT_THAT(guess(lookup, third, 4, 4).tokens, IsEmpty());
 }
 
 }  // namespace

@@ -10,38 +10,14 @@
 #include "engine/session.h"
 #include "engine/speculation/lookup_draft.h"
 #include "engine/speculation/model_draft.h"
+#include "engine/speculation/prophet.h"
 #include "model/tiny_model.h"
 
 namespace corral::engine {
 namespace {
 
-/// Knows the text, and gets every `wrong_every`-th token wrong.
-class Prophet : public DraftSource {
- public:
-  Prophet(std::vector<int32_t> text, size_t wrong_every)
-      : text_(std::move(text)), wrong_every_(wrong_every) {}
-
-  Draft propose(std::span<const int32_t> context, const DraftLengths& wanted,
-                const Sampler&) override {
-    Draft draft{.tokens = {}, .confidence = 3};
-    for (int64_t i = 0; i < wanted[3]; ++i) {
-      const size_t at = context.size() + static_cast<size_t>(i);
-      const int32_t token = at < text_.size() ? text_[at] : 0;
-      draft.tokens.push_back(++drafted_ % wrong_every_ == 0 ? (token + 1) % 264 : token);
-    }
-    return draft;
-  }
-
- private:
-  std::vector<int32_t> text_;
-  size_t wrong_every_;
-  size_t drafted_ = 0;
-};
-
-/// A clock for which every step takes as long: drafting always pays.
-Speculator::Now even_steps() {
-  return [now = 0.0]() mutable { return now += 1; };
-}
+using fixture::even_steps;
+using fixture::Prophet;
 
 class SpeculationTest : public ::testing::Test {
  protected:
@@ -68,6 +44,10 @@ class SpeculationTest : public ::testing::Test {
   Answer plain(const GenerateOptions& o) const {
     return Session(model, tokenizer).generate(prompt, o);
   }
+  static std::unique_ptr<Prophet> prophet(std::vector<int32_t> text, size_t wrong_every) {
+    return std::make_unique<Prophet>(std::vector<std::vector<int32_t>>{std::move(text)},
+                                     wrong_every);
+  }
   std::vector<int32_t> text_of(const Answer& answer) const {
     std::vector<int32_t> text = prompt;
     text.insert(text.end(), answer.tokens.begin(), answer.tokens.end());
@@ -80,8 +60,7 @@ TEST_F(SpeculationTest, GivesTheTokensOfPlainDecodingWithRightAndWrongDrafts) {
     const Answer wanted = plain(options(temperature));
     for (const size_t wrong_every : {1u, 3u, 1000u}) {
       for (const int64_t most : {4, 32}) {
-        Speculator speculator(std::make_unique<Prophet>(text_of(wanted), wrong_every), most,
-                              even_steps());
+        Speculator speculator(prophet(text_of(wanted), wrong_every), most, even_steps());
         Session session(model, tokenizer);
         const Answer answer = session.generate(prompt, options(temperature), nullptr, &speculator);
         EXPECT_EQ(answer.tokens, wanted.tokens);
@@ -107,7 +86,7 @@ TEST_F(SpeculationTest, LeavesTheCacheOfPlainDecoding_FactsRow12) {
     o.max_tokens = length;
     Session without(model, tokenizer);
     const Answer wanted = without.generate(prompt, o);
-    Speculator speculator(std::make_unique<Prophet>(text_of(wanted), 3), 11, even_steps());
+    Speculator speculator(prophet(text_of(wanted), 3), 11, even_steps());
     Session with(model, tokenizer);
     with.generate(prompt, o, nullptr, &speculator);
     ASSERT_EQ(with.tokens(), without.tokens());
@@ -126,7 +105,7 @@ TEST_F(SpeculationTest, StopsWhereAPlainAnswerStops) {
   o.stop = {stop};
   const Answer wanted = plain(o);
   ASSERT_EQ(wanted.reason, FinishReason::kStopString);
-  Speculator speculator(std::make_unique<Prophet>(text_of(all), 1000), 16, even_steps());
+  Speculator speculator(prophet(text_of(all), 1000), 16, even_steps());
   Session session(model, tokenizer);
   const Answer answer = session.generate(prompt, o, nullptr, &speculator);
   EXPECT_EQ(answer.tokens, wanted.tokens);
@@ -217,7 +196,7 @@ TEST_F(SpeculationTest, DrawsFromTheModelsDistribution) {
     o.sampling.seed = static_cast<uint64_t>(seed);
     std::vector<int32_t> text = context;
     text.push_back(exact.top[0].token);
-    Speculator speculator(std::make_unique<Prophet>(text, 1000), 1, even_steps());
+    Speculator speculator(prophet(text, 1000), 1, even_steps());
     const Answer answer = session.generate(prompt, o, nullptr, &speculator);
     EXPECT_GT(answer.speculation.drafted, 0);
     ++counts[answer.tokens.at(2)];
