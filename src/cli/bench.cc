@@ -26,7 +26,7 @@ struct BenchCommand {
   LoadOptions load;
   std::string text;  // path
   KvTypeOptions kv_types;
-  SpeculationOptions speculation;
+  SpeculationOptions speculation{false};
   MachineOptions machine;
 };
 
@@ -124,7 +124,7 @@ void print(const BenchCommand& options, const engine::BenchOptions& bench, const
       << fixed(static_cast<double>(result.weight_bytes_per_token) / 1e6, 1)
       << " MB of weights a token and its keys and values at "
       << fixed(result.read_gb_per_s.median(), 1) << " GB/s\n";
-  if (options.speculation.given() && !result.text_speculative_tps.all.empty()) {
+  if (options.speculation.any() && !result.text_speculative_tps.all.empty()) {
     out << "guessed: " << result.speculation.accepted << " of " << result.speculation.drafted
         << " drafted tokens were right, in " << result.speculation.steps << " steps; "
         << fixed(result.text_speculative_tps.median() / result.text_plain_tps.median(), 2)
@@ -162,7 +162,7 @@ nlohmann::ordered_json result_json(const engine::BenchOptions& bench, const Subj
 }
 
 void run_bench(const BenchCommand& options, Io& io) {
-  if (options.speculation.given() && options.text.empty()) {
+  if (options.speculation.any() && options.text.empty()) {
     throw UsageError("--lookup and --draft need --text FILE: random tokens cannot be guessed");
   }
   const DevicePtr device = options.machine.device(options.model);
@@ -176,7 +176,7 @@ void run_bench(const BenchCommand& options, Io& io) {
   if (!options.text.empty()) {
     bench.text = loaded.need_tokenizer()->encode(read_file(options.text), {.bos = true});
     if (bench.text.size() < 2) throw UsageError(str(options.text, ": too short to measure"));
-    if (options.speculation.given()) {
+    if (options.speculation.any()) {
       bench.make_speculator = [&] {
         made.push_back(options.speculation.make(loaded, forward));
         return std::move(made.back().speculator);

@@ -97,7 +97,7 @@ void run_model(const RunOptions& options, Io& io) {
   const engine::Answer answer =
       session.generate(tokens, generate, show, speculation.speculator.get());
   if (options.json) {
-    io.out << answer_json(answer, options.speculation.given()).dump() << '\n';
+    io.out << answer_json(answer, options.speculation.any()).dump() << '\n';
   } else {
     io.out << '\n';
   }
@@ -125,7 +125,7 @@ void add_run_command(CLI::App& app, Io& io) {
       "Examples:\n"
       "  corral run llama-scout-mini -p \"Once upon a time\" -n 200 --seed 3\n"
       "  corral run llama-scout-mini --chat -p \"Tell me a joke\" --temp 0 --json\n"
-      "  corral run scout.gguf --chat --lookup -p - < edit_this_file.txt\n"
+      "  corral run scout.gguf --chat -p - < edit_this_file.txt\n"
       "  corral run scout.gguf --chat -p \"Two cities as JSON\" --json-schema cities.json\n"
       "  corral run scout.gguf --chat --image photo.jpg -p \"What is this?\"\n"
       "  corral run scout.gguf --chat --video clip.mp4 --frames 6 -p \"What happens?\"");

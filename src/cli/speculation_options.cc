@@ -8,9 +8,11 @@
 namespace corral::cli {
 
 void SpeculationOptions::add_to(CLI::App& command) {
-  command.add_flag("--lookup", lookup_,
-                   "guess that the text goes on as where its last tokens stood before; the answer "
-                   "is the same, and faster where text repeats");
+  command.add_flag_function(
+      "--lookup,!--no-lookup", [this](int64_t given) { lookup_ = given > 0; },
+      str("guess that the text goes on as where its last tokens stood before; the "
+          "answer is the same, and faster where text repeats",
+          lookup_by_default_ ? " (default, without --draft)" : ""));
   command.add_option("--draft", draft_,
                      "guess with a smaller model of the same vocabulary; the answer is the same");
   command.add_option("--draft-tokens", draft_tokens_, "most tokens guessed at once")
@@ -20,12 +22,12 @@ void SpeculationOptions::add_to(CLI::App& command) {
 
 Speculation SpeculationOptions::make(const model::LoadedModel& target,
                                      const model::ForwardOptions& forward, int64_t kv_bytes) const {
-  if (lookup_ && !draft_.empty()) {
+  if (looks_up() && !draft_.empty()) {
     throw UsageError("--lookup and --draft are two ways to guess: choose one");
   }
   Speculation made;
   std::unique_ptr<engine::DraftSource> source;
-  if (lookup_) source = std::make_unique<engine::LookupDraft>();
+  if (looks_up()) source = std::make_unique<engine::LookupDraft>();
   if (!draft_.empty()) {
     made.draft_model = std::make_unique<const model::LoadedModel>(
         model::load_model(resolve_model(draft_), target.model.device()));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/speculation/speculator.h"
@@ -20,6 +21,9 @@ struct Speculation {
 /// --lookup, --draft and --draft-tokens.
 class SpeculationOptions {
  public:
+  /// lookup: whether to look up when nobody says how to guess.
+  explicit SpeculationOptions(bool lookup = true) : lookup_by_default_(lookup) {}
+
   void add_to(CLI::App& command);
   /// kv_bytes: most that the draft model's keys and values may take. Throws UsageError when both
   /// ways are asked for, or the draft model has another vocabulary.
@@ -27,10 +31,13 @@ class SpeculationOptions {
                    int64_t kv_bytes = std::numeric_limits<int64_t>::max()) const;
   /// The draft model, as resolve_model() takes it; empty: none.
   const std::string& draft() const { return draft_; }
-  bool given() const { return lookup_ || !draft_.empty(); }
+  bool any() const { return looks_up() || !draft_.empty(); }
 
  private:
-  bool lookup_ = false;
+  bool looks_up() const { return lookup_.value_or(lookup_by_default_ && draft_.empty()); }
+
+  bool lookup_by_default_;
+  std::optional<bool> lookup_;  // as given
   std::string draft_;
   int64_t draft_tokens_ = 16;
 };
