@@ -36,6 +36,7 @@ struct Job {
   bool prompt_done = false;
   bool cancelled = false;
   PromptResult prompt;
+  std::vector<int32_t> expected;     // DraftText::expected of its choices
   std::vector<double> hidden_sum_D;  // of the prompt's tokens so far, for its embedding
   Outcome outcome;
   int64_t fetches = 0;  // steps in which a part of its beginning came from disk

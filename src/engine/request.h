@@ -36,6 +36,8 @@ struct PromptResult {
 /// How a request ended.
 struct Outcome {
   int64_t answer_tokens = 0;  // of all choices, with the tokens that ended them
+  int64_t drafted = 0;        // tokens that were guessed and checked
+  int64_t accepted = 0;       // of these, right
   std::string error;          // empty unless it failed
   // Of the first choice and its prompt, as far as they went through the model; if asked for.
   std::vector<uint64_t> identities = {};
@@ -63,8 +65,10 @@ struct Request {
   std::optional<int64_t> prompt_logprobs;  // log probabilities of the prompt's own tokens, and of
                                            // the k likeliest beside them
   std::optional<Pooling> embedding = {};   // the prompt as a vector
-  bool expert_routing = false;             // with each token the experts that chose it
-  int32_t priority = 0;                    // higher goes first
+  // Tokens that the answer may well have, in this order: guesses are looked up there, too.
+  std::vector<int32_t> expected = {};
+  bool expert_routing = false;  // with each token the experts that chose it
+  int32_t priority = 0;         // higher goes first
   // The caller's number of the session that this belongs to: the outcome tells the identities.
   std::optional<int64_t> session = {};
   std::string client;  // those of one priority take turns

@@ -100,6 +100,11 @@ void Scheduler::check(const Request& request) const {
       throw UsageError(str("the prompt's token ", token, " is none of the ", V, " of the model"));
     }
   }
+  for (const int32_t token : request.expected) {
+    if (token < 0 || token >= V) {
+      throw UsageError(str("the expected token ", token, " is none of the ", V, " of the model"));
+    }
+  }
   for (const EncodedImagePtr& image : request.prompt.images) {
     if (image->vectors_MW.dim(1) == model_.config().hidden_size) continue;
     throw UsageError(str("the prompt's image has vectors of ", image->vectors_MW.dim(1),
@@ -128,6 +133,12 @@ void Scheduler::add(int64_t id, Request request) {
   auto job = std::make_unique<Job>();
   job->id = id;
   job->prompt.tokens = static_cast<int64_t>(request.prompt.tokens.size());
+  if (speculator_ != nullptr && !request.expected.empty()) {
+    const std::vector<int32_t>& prompt = request.prompt.tokens;
+    const auto before = std::min(kContextTokens, prompt.size());
+    job->expected.assign(prompt.end() - static_cast<ptrdiff_t>(before), prompt.end());
+    job->expected.insert(job->expected.end(), request.expected.begin(), request.expected.end());
+  }
   job->request = std::move(request);
   waiting_.push(std::move(job));
   ++stats_.requests;

@@ -23,6 +23,7 @@ bool Scheduler::guess(std::vector<Piece>& pieces) {
     const int64_t room = std::min(choice.generation.room(), cache_.revocable(choice.sequence)) - 1;
     texts.push_back({.key = choice.text,
                      .tokens = choice.tokens,
+                     .expected = piece.job->expected,
                      .room = room,
                      .sampler = &choice.generation.sampler()});
   }

@@ -291,7 +291,11 @@ void Scheduler::take(Sampled& sampled) {
   Job& job = *sampled.piece->job;
   if (job.choices.empty()) return;  // another choice's error ended the request
   Choice& choice = *sampled.choice;
-  if (sampled.has_draft()) cache_.truncate(choice.sequence, choice.fed);
+  if (sampled.has_draft()) {
+    cache_.truncate(choice.sequence, choice.fed);
+    job.outcome.drafted += std::ssize(sampled.piece->draft.tokens);
+    job.outcome.accepted += sampled.piece->accepted;
+  }
   for (Step& step : sampled.steps) {
     if (job.cancelled) break;
     ++job.outcome.answer_tokens;

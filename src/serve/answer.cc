@@ -74,6 +74,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
     }
     const std::lock_guard lock(mutex_);
     usage_.completion_tokens += outcome.answer_tokens;
+    usage_.drafted += outcome.drafted;
+    usage_.accepted += outcome.accepted;
     if (!outcome.error.empty()) error_ = outcome.error;
     --open_;
     if (gone_ || cancelled_ || late_ || !error_.empty()) requests_.clear();

@@ -29,6 +29,8 @@ struct Usage {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t completion_tokens = 0;
+  int64_t drafted = 0;   // tokens that were guessed and checked
+  int64_t accepted = 0;  // of these, right
 };
 
 /// How an endpoint writes what the engine brings: as it comes, or whole. Choices are counted over

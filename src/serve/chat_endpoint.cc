@@ -1,4 +1,5 @@
 // /v1/chat/completions
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -18,6 +19,7 @@ class ChatWriter : public AnswerWriter {
       : tokenizer_(service.tokenizer()),
         responder_(std::move(responder)),
         with_tools_(!request.tools.empty()),
+        with_prediction_(request.prediction.has_value()),
         id_(service.new_id("chatcmpl-")),
         call_prefix_(service.new_id("call_")),
         model_(service.model()),
@@ -64,9 +66,21 @@ class ChatWriter : public AnswerWriter {
     return list;
   }
 
+  // What was guessed is the client's business if it said what to guess.
+  OrderedJson usage_of(const Usage& usage) const {
+    OrderedJson json = usage_json(usage);
+    if (with_prediction_) {
+      json["completion_tokens_details"] = {
+          {"accepted_prediction_tokens", usage.accepted},
+          {"rejected_prediction_tokens", usage.drafted - usage.accepted}};
+    }
+    return json;
+  }
+
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   ResponderPtr responder_;
   bool with_tools_;
+  bool with_prediction_;
   std::string id_;
   std::string call_prefix_;
   std::string model_;
@@ -91,7 +105,7 @@ class WholeChat : public ChatWriter {
     OrderedJson json = head("chat.completion");
     json["choices"] = OrderedJson::array();
     for (const auto& [index, result] : choices_) json["choices"].push_back(choice(index, result));
-    json["usage"] = usage_json(usage);
+    json["usage"] = usage_of(usage);
     responder_->send({.body = dump(json)});
   }
   void failed(const ApiError& error) override { responder_->send(error_response(error)); }
@@ -168,7 +182,7 @@ class StreamedChat : public ChatWriter {
     if (usage_) {
       OrderedJson json = head("chat.completion.chunk");
       json["choices"] = OrderedJson::array();
-      json["usage"] = usage_json(usage);
+      json["usage"] = usage_of(usage);
       responder_->write(sse_event(dump(json)));
     }
     responder_->write(sse_event("[DONE]"));
@@ -242,6 +256,12 @@ engine::Request chat_request(Backend& backend, Service& model, ChatRequest& requ
   engine::Request result =
       model.request(request.answer, chat_prompt_of(backend, model, request), client);
   result.expert_routing = request.expert_routing;
+  if (request.prediction) {
+    result.expected = model.tokenizer()->encode(*request.prediction);
+    // More than fits cannot come.
+    const auto most = static_cast<size_t>(model.engine().context_tokens());
+    result.expected.resize(std::min(result.expected.size(), most));
+  }
   return result;
 }
 

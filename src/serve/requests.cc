@@ -216,6 +216,27 @@ std::string read_tools(const Fields& fields) {
   return tools == nullptr || tools->empty() ? "" : tools->dump();
 }
 
+// OpenAI's "predicted outputs": {"type": "content", "content": a text or a list of text parts}.
+std::optional<std::string> read_prediction(const Fields& fields) {
+  const OrderedJson* prediction = fields.find("prediction");
+  if (prediction == nullptr) return std::nullopt;
+  const bool known = prediction->is_object() &&
+                     prediction->value("type", OrderedJson()) == "content" &&
+                     prediction->contains("content");
+  if (!known) fields.fail("prediction", "is no {\"type\": \"content\", \"content\"}");
+  const OrderedJson& content = (*prediction)["content"];
+  if (content.is_string()) return content.get<std::string>();
+  if (!content.is_array()) fields.fail("prediction", "has a content that is no text");
+  std::string text;
+  for (const OrderedJson& part : content) {
+    const bool is_text = part.is_object() && part.value("type", OrderedJson()) == "text" &&
+                         part.value("text", OrderedJson()).is_string();
+    if (!is_text) fields.fail("prediction", "has a part that is no {\"type\": \"text\", \"text\"}");
+    text += part["text"].get<std::string>();
+  }
+  return text;
+}
+
 std::vector<text::ChatMessage> read_messages(const Fields& fields) {
   const OrderedJson* messages = fields.find("messages");
   if (messages == nullptr) fields.fail("messages", "is missing");
@@ -281,6 +302,7 @@ ChatRequest read_chat(OrderedJson json) {
   request.expert_routing = fields.boolean("expert_routing").value_or(false);
   request.messages = read_messages(fields);
   request.tools = read_tools(fields);
+  request.prediction = read_prediction(fields);
   request.answer.form = read_answer_form(fields, true);
   return request;
 }

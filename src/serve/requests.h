@@ -93,6 +93,7 @@ struct ChatRequest {
   std::vector<MediaSource> media;  // what the messages' images are, in order
   std::string tools;            // a JSON array of their descriptions; empty: none, or none wanted
   bool expert_routing = false;  // with each token, which experts worked on it
+  std::optional<std::string> prediction;  // what much of the answer may be
 };
 
 /// /v1/embeddings.

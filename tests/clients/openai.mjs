@@ -23,6 +23,11 @@ for await (const chunk of stream) {
 assert.equal(text, whole.choices[0].message.content);
 assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
 
+const predicted = await client.chat.completions.create({
+  ...common, prediction: { type: 'content', content: whole.choices[0].message.content } });
+assert.equal(predicted.choices[0].message.content, whole.choices[0].message.content);
+assert.ok(predicted.usage.completion_tokens_details.accepted_prediction_tokens >= 0);
+
 const scored = await client.completions.create({
   model, prompt: 'Once upon a time', echo: true, logprobs: 2, max_tokens: 0 });
 assert.equal(scored.choices[0].text, 'Once upon a time');

@@ -184,6 +184,21 @@ TEST_F(SchedulerGuesses, OfTextThatRepeatsAndOfAModel) {
   }
 }
 
+TEST_F(SchedulerGuesses, OfWhatIsExpectedAreRightFromTheBeginning) {
+  std::vector<Request> requests = {request(prompt(30), options(60, 1.0, 3))};
+  const auto wanted = plain(requests);
+  requests[0].expected = wanted[0]->choices.at(0).tokens;
+  Scheduler scheduler(
+      model, tokenizer, fixture::roomy(),
+      std::make_unique<Speculator>(std::make_unique<LookupDraft>(), 8, even_steps()));
+  const auto heard = answers(scheduler, requests);
+  expect_same(heard, wanted);
+  EXPECT_LT(scheduler.stats().steps, 25);
+  EXPECT_GT(heard[0]->outcome.value().accepted, 35);
+  EXPECT_EQ(heard[0]->outcome.value().accepted, scheduler.stats().accepted);
+  EXPECT_EQ(heard[0]->outcome.value().drafted, scheduler.stats().drafted);
+}
+
 // What an answer with drafts leaves in the prefix cache serves the next prompt as any other.
 TEST_F(SchedulerGuesses, LeaveThePrefixesOfPlainAnswers) {
   std::vector<Request> first = {request(prompt(30), options(43))};

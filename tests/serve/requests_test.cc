@@ -187,6 +187,15 @@ TEST(Requests, NameWhatIsWrong) {
   EXPECT_THAT(chat_refused({{"top_logprobs", 2}}), HasSubstr("needs logprobs"));
   EXPECT_THAT(chat_refused({{"tools", 1}}), HasSubstr("tools is no list"));
   EXPECT_THAT(chat_refused({{"tools", {{{"type", "function"}}}}}), HasSubstr("tools has a part"));
+  EXPECT_THAT(chat_refused({{"prediction", "x"}}), HasSubstr("prediction is no {"));
+  EXPECT_THAT(chat_refused({{"prediction", {{"type", "poem"}, {"content", "x"}}}}),
+              HasSubstr("prediction is no {"));
+  EXPECT_THAT(chat_refused({{"prediction", {{"type", "content"}}}}),
+              HasSubstr("prediction is no {"));
+  EXPECT_THAT(chat_refused({{"prediction", {{"type", "content"}, {"content", 5}}}}),
+              HasSubstr("a content that is no text"));
+  EXPECT_THAT(chat_refused({{"prediction", {{"type", "content"}, {"content", {"x"}}}}}),
+              HasSubstr("prediction has a part"));
   EXPECT_THAT(chat_refused({{"tool_choice", "required"}}), HasSubstr("tool_choice"));
   EXPECT_THAT(chat_refused({{"tool_choice", "sometimes"}}), HasSubstr("tool_choice"));
   EXPECT_THAT(chat_refused({{"response_format", {{"type", "poem"}}}}),

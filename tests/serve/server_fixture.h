@@ -30,7 +30,8 @@ class ServerTest : public ::testing::Test {
     entries[0].open = [this, scheduling] {
       Service::Parts parts;
       parts.tokenizer = tokenizer;
-      parts.engine = std::make_unique<engine::Engine>(model, tokenizer, scheduling);
+      parts.engine = std::make_unique<engine::Engine>(model, tokenizer, scheduling,
+                                                      speculator ? speculator() : nullptr);
       return parts;
     };
     shelf = std::make_unique<Shelf>(std::move(entries), 1);
@@ -62,6 +63,7 @@ class ServerTest : public ::testing::Test {
   model::Config config = config_of_bytes();
   model::TextModel model = corral::test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
+  std::function<std::unique_ptr<engine::Speculator>()> speculator;  // set before start()
   std::string log;  // read after TearDown or drain only
   std::unique_ptr<Shelf> shelf;
   std::unique_ptr<Server> server;

@@ -11,11 +11,16 @@ namespace corral::engine {
 /// Kinds of guesses, by how much a source trusts them: their success is counted apart.
 inline constexpr int kConfidences = 4;
 inline constexpr int kNoGuess = -1;
+/// Tokens before an expected answer by which its beginning is recognised.
+inline constexpr size_t kContextTokens = 2;
 
 /// A text that grows, for which somebody may guess what follows.
 struct DraftText {
-  int64_t key = 0;                   // tells it from the others, as long as it grows
-  std::span<const int32_t> tokens;   // so far
+  int64_t key = 0;                  // tells it from the others, as long as it grows
+  std::span<const int32_t> tokens;  // so far
+  // How it may go on, if somebody said so: its last kContextTokens tokens when the answer began,
+  // and what is expected behind them. Stays as it is.
+  std::span<const int32_t> expected = {};
   int64_t room = 0;                  // most tokens that may be guessed
   const Sampler* sampler = nullptr;  // in the state in which it will choose the first of them
 };

@@ -34,19 +34,29 @@ int confidence_of(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : match 
 
 }  // namespace
 
-// before[end] belongs to the gram whose last token is end - 1. A text that does not go on from the
-// indexed one (another conversation) is indexed anew.
-void LookupDraft::Index::follow(std::span<const int32_t> text) {
-  const bool goes_on =
-      text.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), text.begin());
-  if (!goes_on) *this = {};
-  before.resize(text.size() + 1, kNowhere);
-  for (size_t end = std::max(tokens.size() + 1, kGram); end <= text.size(); ++end) {
-    size_t& latest = last[hash_of(text.data() + end - kGram)];
+// before[end] belongs to the gram whose last token is end - 1.
+void LookupDraft::Index::append(std::span<const int32_t> more) {
+  size_t end = std::max(tokens.size() + 1, kGram);
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  before.resize(tokens.size() + 1, kNowhere);
+  for (; end <= tokens.size(); ++end) {
+    size_t& latest = last[hash_of(tokens.data() + end - kGram)];
     before[end] = latest;
     latest = end;
   }
-  tokens.insert(tokens.end(), text.begin() + static_cast<ptrdiff_t>(tokens.size()), text.end());
+}
+
+// A text that does not go on from the indexed one (another conversation) is indexed anew.
+void LookupDraft::Index::follow(const DraftText& text) {
+  const auto own = std::span(tokens).subspan(expected);
+  const bool goes_on = expected == text.expected.size() && text.tokens.size() >= own.size() &&
+                       std::equal(own.begin(), own.end(), text.tokens.begin());
+  if (!goes_on) {
+    *this = {};
+    expected = text.expected.size();
+    append(text.expected);
+  }
+  append(text.tokens.subspan(tokens.size() - expected));
 }
 
 // The best place, and how much it is to be trusted.
@@ -69,7 +79,7 @@ std::vector<int> LookupDraft::look(std::span<const DraftText> texts) {
   std::vector<int> confidences;
   for (const DraftText& text : texts) {
     Index& index = indices_[text.key];
-    index.follow(text.tokens);
+    index.follow(text);
     confidences.push_back(index.find());
   }
   return confidences;
@@ -79,13 +89,13 @@ DraftSource::Proposal LookupDraft::propose(std::span<const DraftText> texts,
                                            std::span<const int64_t> lengths) {
   Proposal proposal;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const std::span<const int32_t> text = texts[i].tokens;
-    const size_t begin = indices_.at(texts[i].key).match_end;
+    const Index& index = indices_.at(texts[i].key);
+    const std::vector<int32_t>& known = index.tokens;
     std::vector<int32_t>& draft = proposal.tokens.emplace_back();
-    if (begin == kNowhere) continue;
+    if (index.match_end == kNowhere) continue;
     // A match close to the end runs into the guess itself: then the text is taken to repeat.
-    for (size_t from = begin; std::ssize(draft) < lengths[i]; ++from) {
-      draft.push_back(from < text.size() ? text[from] : draft[from - text.size()]);
+    for (size_t from = index.match_end; std::ssize(draft) < lengths[i]; ++from) {
+      draft.push_back(from < known.size() ? known[from] : draft[from - known.size()]);
     }
   }
   return proposal;

@@ -82,6 +82,26 @@ TEST(LookupDraft, IndexesWhatWasAddedSinceTheLastGuess) {
   EXPECT_THAT(guess(lookup, text).tokens, ElementsAre(8, 9, 10, 2));
 }
 
+TEST(LookupDraft, FindsWhatIsExpectedFromItsFirstTokenOn) {
+  LookupDraft lookup;
+  const std::vector<int32_t> expected = {8, 9, 20, 21, 22, 23, 24, 25};  // behind 8, 9
+  std::vector<int32_t> text = {1, 2, 8, 9};
+  const int64_t length = 3;
+  const auto next = [&] {
+    const DraftText one{.key = 3, .tokens = text, .expected = expected};
+    lookup.look({&one, 1});
+    return lookup.propose({&one, 1}, {&length, 1}).tokens.front();
+  };
+  text.push_back(20);
+  EXPECT_THAT(next(), ElementsAre(21, 22, 23));
+  text.insert(text.end(), {21, 22, 7, 7});  // another word
+  EXPECT_THAT(next(), IsEmpty());
+  text.insert(text.end(), {23, 24});
+  EXPECT_THAT(next(), IsEmpty());
+  text.insert(text.end(), {22, 23, 24});
+  EXPECT_THAT(next(), ElementsAre(25, 1, 2));
+}
+
 TEST(LookupDraft, KeepsTextsApart) {
   LookupDraft lookup;
   const std::vector<int32_t> first = {1, 2, 3, 4, 5, 1, 2, 3};
