@@ -22,6 +22,7 @@ ROWS = (1, 8, 32, 512)
 PRODUCT = re.compile(r"block_product/type:\d+/M:(\d+)/K:(\d+)/N:(\d+)/threads:(\d+)")
 PEER = re.compile(r"MUL_MAT\(type_a=(\w+),type_b=f32,m=(\d+),n=(\d+),k=(\d+),bs=\[1,1\],nr=\[1,1\].*?"
                   r"([\d.]+) us/run")
+KV_TYPES = ("f32", "bf16", "q8_0", "q4_0")  # in the order of bench/ops/attention_bench.cc
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
@@ -81,13 +82,21 @@ def product_table(by_type, shape, peers=None):
     return lines
 
 
+def attention_name(benchmark):
+    """What a benchmark of attention measures, in words."""
+    name = benchmark.removesuffix("/real_time")
+    name = re.sub(r"/threads:\d+", "", name)
+    name = re.sub(r"/type:(\d)", lambda match: "/" + KV_TYPES[int(match[1])], name)
+    return name.replace("kv_heads", "kv heads").replace("head_size", "head size").replace("training_", "training ").replace("/", ", ").replace(":", " ")
+
+
 def attention_table(runs):
-    lines = ["| attention | time, ms | GFLOP/s or GB/s | share |", "| --- | --- | --- | --- |"]
+    lines = ["| attention | time, ms | GFLOP/s | of the peak | GB/s | of the bandwidth |",
+             "| --- | --- | --- | --- | --- | --- |"]
     for name, run in sorted(runs.items()):
-        rate = run.get("FLOP/s", run.get("bytes_per_second", 0)) / 1e9
-        share = run.get("of_peak", run.get("of_read", 0))
-        name = name.removesuffix("/real_time").replace("_", " ").replace("/", ", ").replace(":", " ")
-        lines.append(f"| {name} | {milliseconds(run):.3g} | {rate:.1f} | {100 * share:.0f} % |")
+        read = f"{run['bytes_per_second'] / 1e9:.1f} | {100 * run['of_read']:.0f} %" if "of_read" in run else "|"
+        lines.append(f"| {attention_name(name)} | {milliseconds(run):.3g} | {run['FLOP/s'] / 1e9:.1f} "
+                     f"| {100 * run['of_peak']:.0f} % | {read} |")
     return lines
 
 
@@ -133,8 +142,10 @@ def main():
         print(f"Weights [{n}, {k}], {threads} threads; read bandwidth {read / 1e9:.1f} GB/s, "
               f"highest peak of products {peak / 1e9:,.0f} GOP/s in the same run\n")
         print("\n".join(product_table(by_type, (k, n), peers)) + "\n")
-    print("\n".join(attention_table(best(
-        binary, "^(corral::)?(training_forward|training_backward|prefill|decode)/", arguments.rounds))))
+    attention = best(binary, "^(corral::)?(training_forward|training_backward|prefill|decode)/",
+                     arguments.rounds)
+    print("\n".join(attention_table({name: run for name, run in attention.items()
+                                     if f"/threads:{threads}/" in name or "/threads:" not in name})))
     if arguments.svg:
         by_type = by_shape[min(by_shape)]
         arguments.svg.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,11 @@ void count(benchmark::State& state, double operations, bench::Ceiling ceiling, i
       Counter(operations / bench::ceiling(ceiling, threads), Counter::kIsIterationInvariantRate);
 }
 
+// Of attention to keys and values of this type.
+bench::Ceiling peak_of(DType type) {
+  return type == DType::kBF16 ? bench::Ceiling::kBF16 : bench::Ceiling::kF32;
+}
+
 struct Training {
   kv::Batch batch;
   kv::AttentionSpan span;
@@ -141,8 +146,7 @@ void prefill(benchmark::State& state) {
   }
   const double pairs = static_cast<double>(kCount * context + kCount * (kCount + 1) / 2);
   const double operations = 4.0 * static_cast<double>(C * group * K) * pairs;
-  count(state, operations, type == DType::kBF16 ? bench::Ceiling::kBF16 : bench::Ceiling::kF32,
-        threads);
+  count(state, operations, peak_of(type), threads);
 }
 BENCHMARK(prefill)
     ->ArgNames({"context", "group", "type", "threads"})
@@ -150,7 +154,8 @@ BENCHMARK(prefill)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
-// One token each of `sequences` sequences that hold `context` tokens; bytes of pages read.
+// One token each of `sequences` sequences that hold `context` tokens, 5 queries on a key: the bytes
+// of pages that are read, and the operations on them.
 void decode(benchmark::State& state) {
   const int64_t sequences = state.range(0);
   const int64_t context = state.range(1);
@@ -161,7 +166,8 @@ void decode(benchmark::State& state) {
   const Cached cached(sequences, context, 1, K, C, type, device);
   const Tensor q = test::randn({sequences, 5 * K, C}, 1, device);
   const Tensor k = test::randn({sequences, K, C}, 2, device);
-  const double read = bench::read_now(device->threads().size());
+  const int threads = device->threads().size();
+  const double read = bench::read_now(threads);
   for (auto _ : state) {
     benchmark::DoNotOptimize(
         paged_attention(q, k, k, cached.cache.layer(0), cached.batch, {}, 0.1f));
@@ -172,6 +178,7 @@ void decode(benchmark::State& state) {
   using benchmark::Counter;
   state.counters["of_read"] =
       Counter(static_cast<double>(bytes) / read, Counter::kIsIterationInvariantRate);
+  count(state, 4.0 * static_cast<double>(C * 5 * K * context * sequences), peak_of(type), threads);
 }
 BENCHMARK(decode)
     ->ArgNames({"sequences", "context", "kv_heads", "head_size", "type"})

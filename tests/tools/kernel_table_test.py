@@ -63,8 +63,12 @@ class KernelTable(unittest.TestCase):
         self.assertEqual(kernel_table.cell(unknown, 8), "0.002 ms, 80")
 
     def test_shows_the_share_of_attention(self):
-        runs = {"prefill/context:0/real_time": run("x", 3, time_unit="ms", of_peak=0.7, **{"FLOP/s": 2e11})}
-        self.assertEqual(kernel_table.attention_table(runs)[2], "| prefill, context 0 | 3 | 200.0 | 70 % |")
+        prompt = run("x", 3, time_unit="ms", of_peak=0.7, **{"FLOP/s": 2e11})
+        token = {**prompt, "of_read": 0.4, "bytes_per_second": 2e10}
+        table = kernel_table.attention_table(
+            {"prefill/context:0/type:2/threads:2/real_time": prompt, "decode/kv_heads:8/type:0": token})
+        self.assertEqual(table[2:], ["| decode, kv heads 8, f32 | 3 | 200.0 | 70 % | 20.0 | 40 % |",
+                                     "| prefill, context 0, q8_0 | 3 | 200.0 | 70 % | | |"])
 
     def test_works_the_ceilings_out_of_rates_and_shares(self):
         self.assertEqual(kernel_table.ceilings(self.by_type), (48e9, 900e9))
