@@ -49,13 +49,14 @@ class SpeedCommands : public testing::Test {
 TEST_F(SpeedCommands, GuessingChangesNoToken) {
   const auto model = test::source_dir() / "models/llama-scout-mini.gguf";
   for (const char* temperature : {"0", "0.8"}) {
-    const Json plain = answer({"--temp", temperature});
-    const Json lookup = answer({"--temp", temperature, "--lookup"});
+    const Json plain = answer({"--temp", temperature, "--no-lookup"});
+    const Json lookup = answer({"--temp", temperature});
     const Json draft =
         answer({"--temp", temperature, "--draft", model.string(), "--draft-tokens", "4"});
     EXPECT_EQ(lookup["tokens"], plain["tokens"]);
     EXPECT_EQ(draft["tokens"], plain["tokens"]);
     EXPECT_EQ(plain.count("speculation"), 0U);
+    EXPECT_EQ(lookup.count("speculation"), 1U);
     EXPECT_GT(draft["speculation"]["steps"].get<int64_t>(), 0);
   }
   const Result both = with_model({"run", "-p", "x", "--lookup", "--draft", model.string()});

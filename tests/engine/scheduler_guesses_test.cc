@@ -18,12 +18,23 @@ using fixture::even_steps;
 using fixture::Heard;
 using fixture::Prophet;
 
+/// A reader who is gone after some tokens.
+struct Leaves : Heard {
+  explicit Leaves(size_t tokens) : after(tokens) {}
+  void on_step(int64_t index, Step step) override {
+    Heard::on_step(index, std::move(step));
+    if (choices[index].tokens.size() == after) throw Error("nobody there");
+  }
+  size_t after;
+};
+
 class SchedulerGuesses : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
   model::Config config = fixture::byte_config();
   model::TextModel model = corral::test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
+  int64_t next_id = 1;
 
   std::vector<int32_t> prompt(int64_t tokens, int32_t shift = 0) const {
     auto result = corral::test::some_tokens(tokens, config.vocab_size);
@@ -61,6 +72,10 @@ class SchedulerGuesses : public ::testing::Test {
     }
     EXPECT_TRUE(scheduler.idle());
     return heard;
+  }
+  void send(Scheduler& scheduler, Request r, std::shared_ptr<Heard> sink) {
+    r.sink = std::move(sink);
+    scheduler.add(next_id++, std::move(r));
   }
   std::vector<std::shared_ptr<Heard>> plain(const std::vector<Request>& requests) const {
     Scheduler scheduler(model, tokenizer, fixture::roomy());
@@ -251,6 +266,29 @@ TEST_F(SchedulerGuesses, GiveWayWhenMemoryIsShort) {
   EXPECT_EQ(scheduler.cache().bytes(), 0);
 }
 
+// A guess that reaches into a page that memory has not is left out; nobody is parked for it.
+TEST_F(SchedulerGuesses, ParkNobody) {
+  config.attention_chunk_size = 256;
+  config.normalise();
+  model = corral::test::tiny_model(config, device);
+  // The first needs its second page of 64 tokens soon; the second leaves shortly before its own.
+  const std::vector<Request> requests = {request(prompt(62), options(40)),
+                                         request(prompt(54, 2), options(60, 1.0, 3))};
+  const auto wanted = plain(requests);
+  SchedulerOptions o = fixture::roomy();
+  o.step_tokens = 128;
+  o.prefix_cache = false;
+  o.kv_bytes = bytes_of(64, 128) + bytes_of(65, 128);
+  Scheduler scheduler(model, tokenizer, o, prophet({requests[1]}, {wanted[1]}, 1000));
+  auto stays = std::make_shared<Heard>();
+  send(scheduler, requests[0], stays);
+  send(scheduler, requests[1], std::make_shared<Leaves>(9));
+  while (!scheduler.idle()) scheduler.step();
+  EXPECT_EQ(scheduler.stats().accepted, 1 + 2);  // and not 4 more
+  EXPECT_EQ(scheduler.stats().parked, 0);
+  EXPECT_EQ(stays->choices.at(0).tokens, wanted[0]->choices.at(0).tokens);
+}
+
 TEST_F(SchedulerGuesses, AreForgottenWithTheirAnswer) {
   std::vector<Request> requests = {request(prompt(20), options(30)),
                                    request(prompt(21, 2), options(30))};
@@ -265,24 +303,14 @@ TEST_F(SchedulerGuesses, AreForgottenWithTheirAnswer) {
 }
 
 TEST_F(SchedulerGuesses, StopWithAReaderWhoLeaves) {
-  struct Leaves : Heard {
-    void on_step(int64_t index, Step step) override {
-      Heard::on_step(index, std::move(step));
-      if (choices[index].tokens.size() == 5) throw Error("nobody there");
-    }
-  };
   const std::vector<Request> requests = {request(prompt(20), options(60)),
                                          request(prompt(25, 3), options(60))};
   const auto wanted = plain(requests);
   Scheduler scheduler(model, tokenizer, fixture::roomy(), prophet(requests, wanted, 1000));
-  auto leaves = std::make_shared<Leaves>();
+  auto leaves = std::make_shared<Leaves>(5);
   auto stays = std::make_shared<Heard>();
-  Request first = requests[0];
-  first.sink = leaves;
-  Request second = requests[1];
-  second.sink = stays;
-  scheduler.add(1, first);
-  scheduler.add(2, second);
+  send(scheduler, requests[0], leaves);
+  send(scheduler, requests[1], stays);
   while (!scheduler.idle()) scheduler.step();
   EXPECT_EQ(leaves->choices.at(0).tokens.size(), 5u);  // none of the draft behind them
   EXPECT_EQ(leaves->choices.at(0).reason, FinishReason::kCancelled);

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
-#include "engine/speculation/lookup_draft.h"
-#include "engine/speculation/prophet.h"
 #include "serve/server_fixture.h"
 #include "support/temp_dir.h"
 
@@ -91,41 +89,6 @@ TEST_F(Api, AnswersAChatAsASessionDoes) {
   EXPECT_EQ(body["usage"]["completion_tokens"], 12);
   EXPECT_EQ(body["usage"]["prompt_tokens"], hello().size());
   EXPECT_EQ(body["usage"]["total_tokens"], 12 + hello().size());
-}
-
-TEST_F(Api, SaysTheSameInFewerStepsWhenTheAnswerWasPredicted) {
-  const json letters = {{"max_tokens", 60},
-                        {"ignore_eos", false},
-                        {"response_format", {{"type", "regex"}, {"pattern", "[a-z ]{60,90}"}}}};
-  start();
-  const json plain = post("/v1/chat/completions", chat(letters)).json();
-  const std::string text = plain["choices"][0]["message"]["content"];
-  EXPECT_FALSE(plain["usage"].contains("completion_tokens_details"));
-  TearDown();
-
-  speculator = [] {
-    return std::make_unique<engine::Speculator>(std::make_unique<engine::LookupDraft>(), 16,
-                                                engine::fixture::even_steps());
-  };
-  start();
-  for (const json& content :
-       {json(text), json::array({{{"type", "text"}, {"text", text.substr(0, 10)}},
-                                 {{"type", "text"}, {"text", text.substr(10)}}})}) {
-    json request = chat(letters);
-    request["prediction"] = {{"type", "content"}, {"content", content}};
-    const json reply = post("/v1/chat/completions", request).json();
-    EXPECT_EQ(reply["choices"][0]["message"]["content"], text);
-    const json& usage = reply["usage"];
-    EXPECT_EQ(usage["completion_tokens"], plain["usage"]["completion_tokens"]);
-    EXPECT_GT(usage["completion_tokens_details"]["accepted_prediction_tokens"], 20);
-    EXPECT_GE(usage["completion_tokens_details"]["rejected_prediction_tokens"], 0);
-
-    request["stream"] = true;
-    request["stream_options"] = {{"include_usage", true}};
-    EXPECT_THAT(post("/v1/chat/completions", request).body,
-                HasSubstr("accepted_prediction_tokens"));
-  }
-  EXPECT_THAT(get("/metrics").body, HasSubstr("\ncorral_draft_tokens_accepted_total{"));
 }
 
 TEST_F(Api, StreamsTheSameText) {
