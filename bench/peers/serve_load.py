@@ -5,7 +5,9 @@
 
 {port} in a command becomes a free port, {streams} the largest number of streams. All servers are
 started first and stay; one is loaded at a time. A round is `--requests` requests by each of so many
-clients, one behind the other, each with a prompt of its own that no cache knows. Reported are tokens a
+clients, one behind the other, each with a prompt of its own that no cache knows: random words, or a text
+from a place of its own on, with its beginning behind its end (--text). With --known all rounds have the same
+prompts, and each server has answered them once before. Reported are tokens a
 second of all clients together, the time to the first token, and the median and the 99th percentile
 of the time between two tokens of one answer as its client sees them. The first NAME is the base of the
 ratios; each figure is the median of its rounds.
@@ -28,8 +30,12 @@ WORDS = ("the a little big red old man girl dog tree house went saw said had was
          "sad far away one day in to her his their with under over river").split()
 
 
-def prompt(rng, words):
-    return " ".join(rng.choice(WORDS) for _ in range(words))
+def prompt(rng, args):
+    if args.text is None:
+        return " ".join(rng.choice(WORDS) for _ in range(args.words))
+    words = args.text.split(" ")
+    begin = rng.randrange(len(words))
+    return " ".join(words[begin:] + words[:begin])
 
 
 class Stream:
@@ -99,7 +105,7 @@ class Stream:
 
 def load(port, streams, args, rng):
     def body():
-        request = {"prompt": prompt(rng, args.words), "max_tokens": args.tokens, "temperature": args.temperature,
+        request = {"prompt": prompt(rng, args), "max_tokens": args.tokens, "temperature": args.temperature,
                    "stream": True, "stream_options": {"include_usage": True}, "ignore_eos": True}
         return json.dumps(request).encode()
 
@@ -168,6 +174,8 @@ def main():
     parser.add_argument("--requests", type=int, default=1, help="of each client, one behind the other")
     parser.add_argument("--tokens", type=int, default=128, help="of each answer")
     parser.add_argument("--words", type=int, default=48, help="of each prompt")
+    parser.add_argument("--text", type=argparse.FileType(), help="what the prompts are made of")
+    parser.add_argument("--known", action="store_true", help="the same prompts in all rounds")
     parser.add_argument("--temperature", type=float, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -175,15 +183,21 @@ def main():
     names = [server.split("=", 1)[0] for server in args.servers]
     servers = [start(server.split("=", 1)[1], max(counts)) for server in args.servers]
     rng = random.Random(1)
+    if args.text is not None:
+        args.text = args.text.read()
     try:
         for streams in counts:
             results = {name: [] for name in names}
             for _, port in servers:
-                load(port, min(streams, 4), argparse.Namespace(**{**vars(args), "tokens": 8, "requests": 1}), rng)
+                if args.known:
+                    load(port, streams, args, random.Random(streams))
+                else:
+                    few = argparse.Namespace(**{**vars(args), "tokens": 8, "requests": 1})
+                    load(port, min(streams, 4), few, rng)
             for _ in range(args.rounds):
                 for name, (process, port) in zip(names, servers):
                     before = user_seconds(process)
-                    result = load(port, streams, args, rng)
+                    result = load(port, streams, args, random.Random(streams) if args.known else rng)
                     result["cpu_us"] = 1e6 * (user_seconds(process) - before) / (streams * args.requests * args.tokens)
                     results[name].append(result)
             middle = {name: {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}

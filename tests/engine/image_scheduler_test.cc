@@ -3,6 +3,8 @@
 
 #include "engine/engine_fixture.h"
 #include "engine/image_fixture.h"
+#include "engine/speculation/lookup_draft.h"
+#include "engine/speculation/prophet.h"
 
 namespace corral::engine {
 namespace {
@@ -58,6 +60,30 @@ TEST_F(ImageScheduler, AnswersManyPicturesAtOnceAsOneAfterTheOther) {
       EXPECT_EQ(heard[i]->choices.at(0).tokens, alone(requests[i])) << i << " by " << step_tokens;
     }
   }
+}
+
+// A guess may be a placeholder: that is a token like others, as when the model chooses it.
+TEST_F(ImageScheduler, GuessesChangeNoAnswerAboutPictures) {
+  std::vector<Request> requests;
+  requests.push_back(request(ask({red}, "what is it? what is it?")));
+  requests.push_back(request(ask({wide, red}, "which?")));
+  for (Request& r : requests) {
+    r.options.max_tokens = 60;
+    // What is expected are the placeholders of its own pictures, and then its answer.
+    r.expected = r.prompt.tokens;
+    const std::vector<int32_t> answer = alone(r);
+    r.expected.insert(r.expected.end(), answer.begin(), answer.end());
+  }
+  Scheduler scheduler(
+      model, vocabulary, fixture::roomy(),
+      std::make_unique<Speculator>(std::make_unique<LookupDraft>(), 8, fixture::even_steps()));
+  std::vector<std::shared_ptr<fixture::Heard>> heard;
+  for (const Request& r : requests) heard.push_back(add(scheduler, r));
+  finish(scheduler);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(heard[i]->choices.at(0).tokens, alone(requests[i])) << i;
+  }
+  EXPECT_GT(scheduler.stats().accepted, 20);
 }
 
 // The tokens of two pictures are the same: a cache that compares tokens would answer the second
