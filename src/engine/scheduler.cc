@@ -135,9 +135,9 @@ void Scheduler::add(int64_t id, Request request) {
   job->prompt.tokens = static_cast<int64_t>(request.prompt.tokens.size());
   if (speculator_ != nullptr && !request.expected.empty()) {
     const std::vector<int32_t>& prompt = request.prompt.tokens;
-    const auto before = std::min(kContextTokens, prompt.size());
-    job->expected.assign(prompt.end() - static_cast<ptrdiff_t>(before), prompt.end());
-    job->expected.insert(job->expected.end(), request.expected.begin(), request.expected.end());
+    const auto before = static_cast<ptrdiff_t>(std::min(kContextTokens, prompt.size()));
+    job->expected = std::move(request.expected);
+    job->expected.insert(job->expected.begin(), prompt.end() - before, prompt.end());
   }
   job->request = std::move(request);
   waiting_.push(std::move(job));

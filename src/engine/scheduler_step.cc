@@ -91,8 +91,7 @@ kv::Batch Scheduler::make_batch(std::vector<Piece>& pieces) const {
 kv::Batch Scheduler::make_room(std::vector<Piece>& pieces) {
   while (true) {
     kv::Batch batch = make_batch(pieces);
-    const int64_t more = cache_.bytes_to_prepare(batch);
-    if (more <= 0 || cache_.bytes() <= cache_.max_bytes() - more) return batch;
+    if (cache_.has_room_for(batch)) return batch;
     if (prefixes_ && prefixes_->forget_one()) continue;
     if (drop_guesses(pieces)) continue;
     // One answer alone always fits: check() saw to it.

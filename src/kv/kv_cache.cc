@@ -241,9 +241,13 @@ int64_t KvCache::bytes_to_prepare(const Batch& batch) const {
   return bytes;
 }
 
+bool KvCache::has_room(int64_t more) const { return more <= 0 || bytes() <= max_bytes_ - more; }
+
+bool KvCache::has_room_for(const Batch& batch) const { return has_room(bytes_to_prepare(batch)); }
+
 void KvCache::prepare(const Batch& batch) {
   const int64_t more = bytes_to_prepare(batch);
-  if (more > 0 && bytes() > max_bytes_ - more) {
+  if (!has_room(more)) {
     throw Error(str("kv cache: ", batch.size(), " more tokens need ", more, " bytes, ", bytes(),
                     " of ", max_bytes_, " are in use: release sequences or allow more"));
   }

@@ -199,6 +199,8 @@ class KvCache {
 
   /// Bytes that prepare(batch) would add; negative when it frees more.
   int64_t bytes_to_prepare(const Batch& batch) const;
+  /// Whether prepare(batch) keeps to max_bytes.
+  bool has_room_for(const Batch& batch) const;
   /// Makes the pages that the batch's segments write: new ones, and copies of shared ones. Each
   /// segment continues its sequence (first_position is its length), and none comes twice. Throws
   /// UsageError if not; Error, naming the bytes and leaving the cache as it was, when max_bytes
@@ -233,6 +235,7 @@ class KvCache {
   const Sequence& find(int64_t sequence) const;
   Sequence& find(int64_t sequence);
   void check(const Batch& batch) const;
+  bool has_room(int64_t more_bytes) const;
   void prepare_segment(const Segment& segment);
   void drop_before(Sequence& sequence, size_t kind, int64_t page);
   void drop_from(Sequence& sequence, size_t kind, int64_t page);

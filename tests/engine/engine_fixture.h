@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -90,5 +92,35 @@ inline SchedulerOptions roomy() {
   options.kv_bytes = int64_t{1} << 28;
   return options;
 }
+
+/// A tiny model for schedulers, and what is asked of it.
+class SchedulerFixture : public ::testing::Test {
+ protected:
+  DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
+  model::Config config = byte_config();
+  model::TextModel model = corral::test::tiny_model(config, device);
+  std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
+  int64_t next_id = 1;
+
+  std::vector<int32_t> prompt(int64_t tokens, int32_t shift = 0) const {
+    auto result = corral::test::some_tokens(tokens, config.vocab_size);
+    for (int32_t& token : result) {
+      token = static_cast<int32_t>((token + shift) % config.vocab_size);
+    }
+    return result;
+  }
+  static GenerateOptions options(int64_t max_tokens, double temperature = 0, uint64_t seed = 0) {
+    GenerateOptions o;
+    o.max_tokens = max_tokens;
+    o.ignore_stop_tokens = true;
+    o.sampling.temperature = temperature;
+    o.sampling.seed = seed;
+    return o;
+  }
+  // The most that a sequence of so many tokens, fed in such pieces, takes of a cache.
+  int64_t bytes_of(int64_t tokens, int64_t piece) const {
+    return kv::KvCache(model.kv_layout(), device).most_bytes(tokens, piece);
+  }
+};
 
 }  // namespace corral::engine::fixture

@@ -62,14 +62,14 @@ TEST_F(ImageScheduler, AnswersManyPicturesAtOnceAsOneAfterTheOther) {
   }
 }
 
-// A guess may be a placeholder: that is a token like others, as when the model chooses it.
+// A guess may be the token that stands for pictures: one like others, as when the model chooses it.
 TEST_F(ImageScheduler, GuessesChangeNoAnswerAboutPictures) {
   std::vector<Request> requests;
   requests.push_back(request(ask({red}, "what is it? what is it?")));
   requests.push_back(request(ask({wide, red}, "which?")));
   for (Request& r : requests) {
     r.options.max_tokens = 60;
-    // What is expected are the placeholders of its own pictures, and then its answer.
+    // What is expected are the tokens of its own pictures, and then its answer.
     r.expected = r.prompt.tokens;
     const std::vector<int32_t> answer = alone(r);
     r.expected.insert(r.expected.end(), answer.begin(), answer.end());

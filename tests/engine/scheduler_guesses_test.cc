@@ -28,27 +28,8 @@ struct Leaves : Heard {
   size_t after;
 };
 
-class SchedulerGuesses : public ::testing::Test {
+class SchedulerGuesses : public fixture::SchedulerFixture {
  protected:
-  DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
-  model::Config config = fixture::byte_config();
-  model::TextModel model = corral::test::tiny_model(config, device);
-  std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
-  int64_t next_id = 1;
-
-  std::vector<int32_t> prompt(int64_t tokens, int32_t shift = 0) const {
-    auto result = corral::test::some_tokens(tokens, config.vocab_size);
-    for (int32_t& token : result) token = (token + shift) % 264;
-    return result;
-  }
-  static GenerateOptions options(int64_t max_tokens, double temperature = 0, uint64_t seed = 0) {
-    GenerateOptions o;
-    o.max_tokens = max_tokens;
-    o.ignore_stop_tokens = true;
-    o.sampling.temperature = temperature;
-    o.sampling.seed = seed;
-    return o;
-  }
   static Request request(std::vector<int32_t> tokens, GenerateOptions generate) {
     Request r;
     r.prompt.tokens = std::move(tokens);
@@ -117,9 +98,6 @@ class SchedulerGuesses : public ::testing::Test {
         }
       }
     }
-  }
-  int64_t bytes_of(int64_t tokens, int64_t piece) const {
-    return kv::KvCache(model.kv_layout(), device).most_bytes(tokens, piece);
   }
 
   /// Requests of every kind: greedy and drawn, penalties, choices, log probabilities, experts, a

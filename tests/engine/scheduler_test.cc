@@ -17,29 +17,8 @@ using fixture::Heard;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-class SchedulerTest : public ::testing::Test {
+class SchedulerTest : public fixture::SchedulerFixture {
  protected:
-  DevicePtr device = Device::cpu({.threads = 1, .isa = simd::detect_isa()});
-  model::Config config = fixture::byte_config();
-  model::TextModel model = corral::test::tiny_model(config, device);
-  std::shared_ptr<const text::Tokenizer> tokenizer = corral::test::byte_tokenizer();
-  int64_t next_id = 1;
-
-  std::vector<int32_t> prompt(int64_t tokens, int32_t shift = 0) const {
-    auto result = corral::test::some_tokens(tokens, config.vocab_size);
-    for (int32_t& token : result) {
-      token = static_cast<int32_t>((token + shift) % config.vocab_size);
-    }
-    return result;
-  }
-  static GenerateOptions options(int64_t max_tokens, double temperature = 0, uint64_t seed = 0) {
-    GenerateOptions o;
-    o.max_tokens = max_tokens;
-    o.ignore_stop_tokens = true;
-    o.sampling.temperature = temperature;
-    o.sampling.seed = seed;
-    return o;
-  }
   static Request request(std::vector<int32_t> tokens, GenerateOptions generate) {
     Request r;
     r.prompt.tokens = std::move(tokens);
@@ -60,10 +39,6 @@ class SchedulerTest : public ::testing::Test {
     GenerateOptions o = r.options;
     o.sampling.seed += static_cast<uint64_t>(index);
     return Session(model, tokenizer).generate(r.prompt, o);
-  }
-  // Bytes of one page of the tiny model's layers, counted as the cache does.
-  int64_t bytes_of(int64_t tokens, int64_t piece) const {
-    return kv::KvCache(model.kv_layout(), device).most_bytes(tokens, piece);
   }
 };
 

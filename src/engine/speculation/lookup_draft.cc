@@ -34,8 +34,11 @@ int confidence_of(size_t match) { return match < 5 ? 0 : match < 10 ? 1 : match 
 
 }  // namespace
 
-// before[end] belongs to the gram whose last token is end - 1.
-void LookupDraft::Index::append(std::span<const int32_t> more) {
+// The first of some tokens, and how many may still come. before[end] belongs to the gram whose last
+// token is end - 1.
+void LookupDraft::Index::append(std::span<const int32_t> more, size_t& most) {
+  more = more.first(std::min(more.size(), most));
+  most -= more.size();
   size_t end = std::max(tokens.size() + 1, kGram);
   tokens.insert(tokens.end(), more.begin(), more.end());
   before.resize(tokens.size() + 1, kNowhere);
@@ -46,17 +49,19 @@ void LookupDraft::Index::append(std::span<const int32_t> more) {
   }
 }
 
-// A text that does not go on from the indexed one (another conversation) is indexed anew.
-void LookupDraft::Index::follow(const DraftText& text) {
-  const auto own = std::span(tokens).subspan(expected);
+// A text that does not go on from the indexed one (another conversation) is indexed anew. True when
+// all of it is indexed.
+bool LookupDraft::Index::follow(const DraftText& text) {
+  const auto own = std::span(tokens).subspan(std::min(expected, tokens.size()));
   const bool goes_on = expected == text.expected.size() && text.tokens.size() >= own.size() &&
                        std::equal(own.begin(), own.end(), text.tokens.begin());
-  if (!goes_on) {
-    *this = {};
-    expected = text.expected.size();
-    append(text.expected);
-  }
-  append(text.tokens.subspan(tokens.size() - expected));
+  if (!goes_on) *this = {};
+  expected = text.expected.size();
+  size_t most = kMostNew;
+  append(text.expected.subspan(std::min(expected, tokens.size())), most);
+  if (tokens.size() < expected) return false;
+  append(text.tokens.subspan(tokens.size() - expected), most);
+  return tokens.size() == expected + text.tokens.size();
 }
 
 // The best place, and how much it is to be trusted.
@@ -79,8 +84,7 @@ std::vector<int> LookupDraft::look(std::span<const DraftText> texts) {
   std::vector<int> confidences;
   for (const DraftText& text : texts) {
     Index& index = indices_[text.key];
-    index.follow(text);
-    confidences.push_back(index.find());
+    confidences.push_back(index.follow(text) ? index.find() : kNoGuess);
   }
   return confidences;
 }

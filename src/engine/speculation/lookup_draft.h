@@ -15,6 +15,9 @@ namespace corral::engine {
 /// into the text itself and what is expected of it. Source: Saxena 2023, "Prompt Lookup Decoding".
 class LookupDraft : public DraftSource {
  public:
+  /// Tokens that are indexed at one look(): what is new and longer takes several, without a guess,
+  /// so that nobody waits for it.
+  static constexpr size_t kMostNew = size_t{1} << 16;
   /// Tokens that must agree.
   static constexpr size_t kGram = kContextTokens + 1;
 
@@ -31,8 +34,8 @@ class LookupDraft : public DraftSource {
     std::vector<size_t> before;  // for each end of a gram, where one of its hash ended before it
     size_t match_end = 0;        // behind the place whose continuation is the guess
 
-    void follow(const DraftText& text);
-    void append(std::span<const int32_t> more);
+    bool follow(const DraftText& text);
+    void append(std::span<const int32_t> more, size_t& most);
     int find();
   };
 

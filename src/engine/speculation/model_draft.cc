@@ -75,11 +75,7 @@ bool ModelDraft::forget_oldest() {
 }
 
 bool ModelDraft::make_room(const kv::Batch& batch) {
-  const auto fits = [&] {
-    const int64_t more = cache_.bytes_to_prepare(batch);
-    return more <= 0 || cache_.bytes() <= cache_.max_bytes() - more;
-  };
-  while (!fits()) {
+  while (!cache_.has_room_for(batch)) {
     if (!forget_oldest()) return false;
   }
   return true;

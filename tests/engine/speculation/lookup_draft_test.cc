@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <numeric>
+
 namespace corral::engine {
 namespace {
 
@@ -100,6 +102,27 @@ TEST(LookupDraft, FindsWhatIsExpectedFromItsFirstTokenOn) {
   EXPECT_THAT(next(), IsEmpty());
   text.insert(text.end(), {22, 23, 24});
   EXPECT_THAT(next(), ElementsAre(25, 1, 2));
+}
+
+TEST(LookupDraft, IndexesALongTextInPiecesAndGuessesThen) {
+  // No gram comes twice, but for the end: 0, 1, 2, ... and the beginning again.
+  const auto ascending = [](size_t length) {
+    std::vector<int32_t> tokens(length);
+    std::iota(tokens.begin(), tokens.end(), 0);
+    return tokens;
+  };
+  for (const bool is_expected : {false, true}) {
+    std::vector<int32_t> text = ascending(is_expected ? 5 : 2 * LookupDraft::kMostNew);
+    const std::vector<int32_t> expected = ascending(is_expected ? 2 * LookupDraft::kMostNew : 0);
+    if (!is_expected) text.insert(text.end(), text.begin(), text.begin() + 5);
+    const DraftText one{.key = 1, .tokens = text, .expected = expected};
+    LookupDraft lookup;
+    EXPECT_EQ(lookup.look({&one, 1}).front(), kNoGuess);
+    EXPECT_EQ(lookup.look({&one, 1}).front(), kNoGuess);
+    EXPECT_NE(lookup.look({&one, 1}).front(), kNoGuess);
+    const int64_t length = 2;
+    EXPECT_THAT(lookup.propose({&one, 1}, {&length, 1}).tokens.front(), ElementsAre(5, 6));
+  }
 }
 
 TEST(LookupDraft, KeepsTextsApart) {

@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/session.h"
-#include "model/tiny_model.h"
+#include "engine/engine_fixture.h"
 
 namespace corral::engine {
 namespace {
@@ -15,16 +14,11 @@ namespace {
 class ModelDraftTest : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1});
-  model::Config config = bytes();
+  model::Config config = fixture::byte_config();
   model::TextModel model = test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = test::byte_tokenizer();
   Sampler sampler = sampler_of(0.8);
 
-  static model::Config bytes() {
-    model::Config c = test::tiny_config();
-    c.vocab_size = 264;
-    return c;
-  }
   static Sampler sampler_of(double temperature) {
     SamplingOptions options;
     options.temperature = temperature;

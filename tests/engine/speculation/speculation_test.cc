@@ -7,7 +7,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "engine/session.h"
+#include "engine/engine_fixture.h"
 #include "engine/speculation/lookup_draft.h"
 #include "engine/speculation/model_draft.h"
 #include "engine/speculation/prophet.h"
@@ -22,17 +22,11 @@ using fixture::Prophet;
 class SpeculationTest : public ::testing::Test {
  protected:
   DevicePtr device = Device::cpu({.threads = 1});
-  model::Config config = config_of_bytes();
+  model::Config config = fixture::byte_config();
   model::TextModel model = test::tiny_model(config, device);
   std::shared_ptr<const text::Tokenizer> tokenizer = test::byte_tokenizer();
   std::vector<int32_t> prompt = test::some_tokens(21, 264);
 
-  // As many tokens as the tokenizer has; chunks of 16.
-  static model::Config config_of_bytes() {
-    model::Config c = test::tiny_config();
-    c.vocab_size = 264;
-    return c;
-  }
   static GenerateOptions options(double temperature, uint64_t seed = 7) {
     GenerateOptions o;
     o.sampling.temperature = temperature;
