@@ -111,19 +111,24 @@ Choice kernel_of(const Device& device, const Product& p) {
 
 }  // namespace
 
-void BlockJob::cut(int64_t threads) {
-  const MatrixView& b = product->b_NK;
+int64_t BlockJob::columns_of_run(int64_t threads) const {
   const int64_t panels = parts(n(), kPieceColumns);
-  const int64_t thread_bytes = n() * bytes_of(b.dtype, b.row_stride) / threads;
-  if (!unpacks) {
-    run_columns = kPieceColumns * parts(panels, threads);
-    stretches = std::max<int64_t>(1, thread_bytes / kStretchBytes);
-  } else if (m() <= kRowsThatWait) {
-    const int64_t each = std::max<int64_t>(1, thread_bytes / kPieceBytes);
-    run_columns = kPieceColumns * parts(panels, threads * each);
-  } else {
-    run_columns = kPieceColumns * std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
+  if (!unpacks) return kPieceColumns * parts(panels, threads);
+  if (m() > kRowsThatWait) {
+    return kPieceColumns * std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
   }
+  const MatrixView& b = product->b_NK;
+  const int64_t thread_bytes = n() * bytes_of(b.dtype, b.row_stride) / threads;
+  const int64_t each = std::max<int64_t>(1, thread_bytes / kPieceBytes);
+  return kPieceColumns * parts(panels, threads * each);
+}
+
+void BlockJob::cut(int64_t threads, const BlockJob* joined) {
+  run_columns = joined != nullptr ? joined->run_columns : columns_of_run(threads);
+  if (unpacks) return;
+  const MatrixView& b = product->b_NK;
+  const int64_t run_bytes = std::min(run_columns, n()) * bytes_of(b.dtype, b.row_stride);
+  stretches = std::max<int64_t>(1, run_bytes / kStretchBytes);
 }
 
 bool BlockJob::shares_a(const BlockJob& other) const {
@@ -197,10 +202,10 @@ void BlockJob::clear_places_behind() const {
   }
 }
 
-void BlockJob::multiply(int64_t index, std::byte* scratch) const {
+void BlockJob::multiply(int64_t run, int64_t stretch, std::byte* scratch) const {
   const MatrixView& b = product->b_NK;
   const MutableMatrix& c = product->c_MN;
-  const int64_t col = index / stretches * run_columns;
+  const int64_t col = run * run_columns;
   const int64_t row_bytes = bytes_of(b.dtype, b.row_stride);
   const BlockPiece piece = {.a = a,
                             .b = static_cast<const std::byte*>(b.data) + col * row_bytes,
@@ -210,7 +215,7 @@ void BlockJob::multiply(int64_t index, std::byte* scratch) const {
                             .c_col_stride = c.col_stride,
                             .m = m(),
                             .n = std::min(run_columns, n() - col),
-                            .stretch = index % stretches,
+                            .stretch = stretch,
                             .stretches = stretches,
                             .groups = groups(),
                             .accumulate = product->accumulate};
@@ -221,6 +226,11 @@ void BlockJob::multiply(int64_t index, std::byte* scratch) const {
   }
 }
 
+Area BlockJob::area(int64_t run) const {
+  const int64_t col = run * run_columns;
+  return {0, m(), col, std::min(run_columns, n() - col)};
+}
+
 RowOrder BlockJob::order() const {
   return {.rows = m(),
           .quads = quads(),
@@ -228,10 +238,10 @@ RowOrder BlockJob::order() const {
           .tile_rows = kernel.panels.tile_rows};
 }
 
-std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> products) {
+std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> products,
+                                 size_t products_of_task) {
   std::vector<BlockJob> jobs;
   jobs.reserve(products.size());
-  int64_t unpacked = 0;
   for (const Product& p : products) {
     check(p);
     if (p.c_MN.rows == 0 || p.c_MN.cols == 0) continue;
@@ -242,10 +252,8 @@ std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> produc
                     .a = {},
                     .a_of = 0,
                     .run_columns = 0,
-                    .stretches = 1,
-                    .unpacked_before = unpacked};
-    job.cut(device.threads().size());
-    if (job.unpacks) unpacked += job.pieces();
+                    .stretches = 1};
+    job.cut(device.threads().size(), jobs.size() % products_of_task == 0 ? nullptr : &jobs.back());
     jobs.push_back(job);
   }
   return jobs;

@@ -19,19 +19,19 @@ struct BlockJob {
   BlockRows a;
   std::ptrdiff_t a_of;  // the first job with the same rows of A
   int64_t run_columns;
-  int64_t stretches;        // the pieces of a run of columns
-  int64_t unpacked_before;  // pieces of the jobs before of which B is unpacked
+  int64_t stretches;  // the pieces of a run of columns
 
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
-  int64_t pieces() const { return (n() + run_columns - 1) / run_columns * stretches; }
+  int64_t runs() const { return (n() + run_columns - 1) / run_columns; }
   /// Memory that multiply() needs.
   int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
 
-  /// Chooses the pieces for so many threads.
-  void cut(int64_t threads);
+  /// Chooses the pieces for so many threads; runs of as many columns as the job that this one's
+  /// result is joined with, if any.
+  void cut(int64_t threads, const BlockJob* joined);
   /// Whether both multiply the same rows of A.
   bool shares_a(const BlockJob& other) const;
   /// Memory of A as bytes, with its sums and scales, and room behind for tiles that read whole
@@ -39,18 +39,21 @@ struct BlockJob {
   int64_t a_bytes() const;
   void place_a(std::byte* at);
   void quantize_a(Device& device) const;
-  /// The piece `index`.
-  void multiply(int64_t index, std::byte* scratch) const;
+  /// A piece: a stretch of a run of columns.
+  void multiply(int64_t run, int64_t stretch, std::byte* scratch) const;
+  Area area(int64_t run) const;
 
  private:
+  int64_t columns_of_run(int64_t threads) const;
   RowOrder order() const;
   int64_t quad_bytes() const { return unpacks ? kernel.panels.quad_bytes : kQuad; }
   void quantize_rows(int64_t begin, int64_t end, const BlockRows& to) const;
   void clear_places_behind() const;
 };
 
-/// The jobs of the products that have something to write. Throws NotSupported for types and layouts
-/// that no kernel reads.
-std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> products);
+/// The jobs of the products that have something to write, of which the results of so many after one
+/// another are joined. Throws NotSupported for types and layouts that no kernel reads.
+std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> products,
+                                 size_t products_of_task);
 
 }  // namespace corral::ops

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/small_vector.h"
 #include "ops/matmul/block_job.h"
+#include "ops/matmul/joiner.h"
 #include "ops/matmul/scratch.h"
 
 namespace corral::ops {
@@ -43,29 +45,67 @@ void quantize_rows(Device& device, std::vector<BlockJob>& jobs, std::byte* memor
   }
 }
 
+/// A product, or two whose results are joined. Pieces are numbered run by run of their columns.
+struct Task {
+  std::span<const BlockJob> jobs;
+  int64_t runs;
+  int64_t pieces_of_run;
+  int64_t pieces;
+  int64_t runs_before;      // of the tasks before
+  int64_t unpacked_before;  // pieces of the tasks before of which B is unpacked
+
+  bool unpacks() const { return jobs.front().unpacks; }
+  void multiply(int64_t index, std::byte* scratch, Joiner& joiner) const {
+    const int64_t run = index / pieces_of_run;
+    int64_t piece = index - run * pieces_of_run;
+    const BlockJob* job = jobs.data();
+    for (; piece >= job->stretches; ++job) piece -= job->stretches;
+    job->multiply(run, piece, scratch);
+    joiner.ended(runs_before + run, *jobs.front().product, *jobs.back().product,
+                 [&] { return job->area(run); });
+  }
+};
+using Tasks = SmallVector<Task, 4>;
+
+Tasks tasks_of(std::span<const BlockJob> jobs, size_t jobs_of_task) {
+  Tasks tasks;
+  Task task{};
+  for (size_t i = 0; i < jobs.size(); i += jobs_of_task) {
+    task.jobs = jobs.subspan(i, jobs_of_task);
+    task.runs = task.jobs.front().runs();
+    task.pieces_of_run = 0;
+    for (const BlockJob& job : task.jobs) task.pieces_of_run += job.stretches;
+    task.pieces = task.runs * task.pieces_of_run;
+    tasks.push_back(task);
+    task.runs_before += task.runs;
+    if (task.unpacks()) task.unpacked_before += task.pieces;
+  }
+  return tasks;
+}
+
 /// The pieces of each thread. They lie side by side: it asks ahead for the next while it multiplies
-/// one. Where B is read as it lies a thread has a part of every product, so that all have read as
-/// much when they wait for one another; where it is unpacked as few products as can be, whose rows
-/// of A stay in its caches.
+/// one. Where B is read as it lies a thread has a part of every task, so that all have read as much
+/// when they wait for one another; where it is unpacked as few tasks as can be, whose rows of A
+/// stay in its caches.
 class Shares {
  public:
-  Shares(Device& device, const std::vector<BlockJob>& jobs, int64_t workers)
-      : jobs_(jobs),
+  Shares(Device& device, const Tasks& tasks, int64_t workers)
+      : tasks_(tasks),
         workers_(workers),
         memory_(device, workers * static_cast<int64_t>(sizeof(Taken))) {
-    const BlockJob& last = jobs.back();
-    unpacked_ = last.unpacked_before + (last.unpacks ? last.pieces() : 0);
+    const Task& last = tasks.back();
+    unpacked_ = last.unpacked_before + (last.unpacks() ? last.pieces : 0);
     for (int64_t w = 0; w < workers; ++w) std::construct_at(&taken(w));
   }
   /// Multiplies what nobody has taken yet of a thread's pieces.
-  void finish(int64_t worker, std::byte* scratch) {
+  void finish(int64_t worker, std::byte* scratch, Joiner& joiner) {
     std::atomic<int64_t>& next = taken(worker).pieces;
-    int64_t before = 0;  // its pieces of the jobs before
+    int64_t before = 0;  // its pieces of the tasks before
     int64_t i = next++;
-    for (const BlockJob& job : jobs_) {
-      const int64_t first = first_piece(job, worker);
-      const int64_t behind = before + first_piece(job, worker + 1) - first;
-      for (; i < behind; i = next++) job.multiply(first + i - before, scratch);
+    for (const Task& task : tasks_) {
+      const int64_t first = first_piece(task, worker);
+      const int64_t behind = before + first_piece(task, worker + 1) - first;
+      for (; i < behind; i = next++) task.multiply(first + i - before, scratch, joiner);
       before = behind;
     }
   }
@@ -78,37 +118,44 @@ class Shares {
   Taken& taken(int64_t worker) const {
     return *(reinterpret_cast<Taken*>(memory_.data()) + worker);
   }
-  int64_t first_piece(const BlockJob& job, int64_t worker) const {
-    if (!job.unpacks) return job.pieces() * worker / workers_;
-    const int64_t first = unpacked_ * worker / workers_ - job.unpacked_before;
-    return std::clamp<int64_t>(first, 0, job.pieces());
+  int64_t first_piece(const Task& task, int64_t worker) const {
+    if (!task.unpacks()) return task.pieces * worker / workers_;
+    const int64_t first = unpacked_ * worker / workers_ - task.unpacked_before;
+    return std::clamp<int64_t>(first, 0, task.pieces);
   }
 
-  const std::vector<BlockJob>& jobs_;
+  const Tasks& tasks_;
   int64_t workers_;
   int64_t unpacked_;
   Scratch memory_;
 };
 
-void run(Device& device, const std::vector<BlockJob>& jobs) {
+void run(Device& device, const std::vector<BlockJob>& jobs, const JoinResults* join) {
   int64_t work = 0;
-  int64_t pieces = 0;
   int64_t scratch_bytes = 0;
   for (const BlockJob& job : jobs) {
-    pieces += job.pieces();
     work += job.m() * job.n() * job.groups() * kGroup;
     scratch_bytes = std::max(scratch_bytes, padded(job.scratch_bytes()));
+  }
+  const Tasks tasks = tasks_of(jobs, products_of_task(join));
+  int64_t pieces = 0;
+  for (const Task& task : tasks) pieces += task.pieces;
+  Joiner joiner(device, join, tasks.back().runs_before + tasks.back().runs);
+  for (const Task& task : tasks) {
+    for (int64_t i = 0; i < task.runs; ++i) {
+      joiner.expect(task.runs_before + i, static_cast<int32_t>(task.pieces_of_run));
+    }
   }
   const int64_t workers =
       work < kSerialWork ? 1 : std::min<int64_t>(device.threads().size(), pieces);
   std::optional<Scratch> scratch;
   if (scratch_bytes > 0) scratch.emplace(device, workers * scratch_bytes);
-  Shares shares(device, jobs, workers);
+  Shares shares(device, tasks, workers);
   const auto multiply = [&](int member) {
     if (member >= workers) return;
     std::byte* const own = scratch ? scratch->data() + member * scratch_bytes : nullptr;
     // Who has done his own takes from the others.
-    for (int64_t k = 0; k < workers; ++k) shares.finish((member + k) % workers, own);
+    for (int64_t k = 0; k < workers; ++k) shares.finish((member + k) % workers, own, joiner);
   };
   if (workers == 1) {
     multiply(0);
@@ -119,12 +166,12 @@ void run(Device& device, const std::vector<BlockJob>& jobs) {
 
 }  // namespace
 
-void block_matmul(Device& device, std::span<const Product> products) {
-  std::vector<BlockJob> jobs = block_jobs(device, products);
+void block_matmul(Device& device, std::span<const Product> products, const JoinResults* join) {
+  std::vector<BlockJob> jobs = block_jobs(device, products, products_of_task(join));
   if (jobs.empty()) return;
   const Scratch rows(device, share_rows(jobs));
   quantize_rows(device, jobs, rows.data());
-  run(device, jobs);
+  run(device, jobs, join);
 }
 
 }  // namespace corral::ops

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/function_ref.h"
 #include "quant/linear_weight.h"
 #include "simd/isa.h"
 #include "tensor/peak.h"
@@ -64,6 +65,25 @@ void matmul(Device& device, const MatrixView& a_MK, const MatrixView& b_NK,
 
 /// Computes many products of which no two write the same place, all threads sharing all the work.
 void matmul(Device& device, std::span<const Product> products, quant::Precision precision);
+
+/// Some rows and columns of a result.
+struct Area {
+  int64_t row;
+  int64_t rows;
+  int64_t col;
+  int64_t cols;
+};
+
+/// What becomes of the results of two products of one size, in an area of both.
+using JoinResults =
+    FunctionRef<void(const Product& first, const Product& second, const Area& area)>;
+
+/// Computes products of which each two, 2 i and 2 i + 1, have one size, and joins their results: as
+/// soon as both are there in an area, join() is called by the thread that ended it, which has the
+/// most of them in its caches, while others still multiply. The areas of a pair do not overlap and
+/// together are all of the result.
+void matmul_pairs(Device& device, std::span<const Product> products, quant::Precision precision,
+                  const JoinResults& join);
 
 /// How many products of bf16 in the tiles of AMX make up one of f32 precision with weights of this
 /// type and so many rows; 0 where it is multiplied as f32.

@@ -14,13 +14,6 @@ const SiluMulKernel& kernel_of(const Device& device) {
   return simd::choose(device.isa(), portable::kSiluMul, avx2::kSiluMul, avx512::kSiluMul);
 }
 
-void forward(Device& device, const float* gate, const float* up, float* y, int64_t n) {
-  const SiluMulKernel& kernel = kernel_of(device);
-  device.threads().parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
-    kernel.forward(gate + begin, up + begin, y + begin, end - begin);
-  });
-}
-
 }  // namespace
 
 Tensor silu_mul(Tensor gate, const Tensor& up) {
@@ -35,12 +28,15 @@ Tensor silu_mul(Tensor gate, const Tensor& up) {
   const auto* g = gate.data<float>();
   const auto* u = up.data<float>();
   Tensor y = autograd::reuse_or_new(std::move(gate), recorded);
-  forward(*y.device(), g, u, y.mutable_data<float>(), y.numel());
+  float* const to = y.mutable_data<float>();
+  const SiluMulKernel& kernel = kernel_of(*y.device());
+  y.device()->threads().parallel_for(y.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    kernel.forward(g + begin, u + begin, to + begin, end - begin);
+  });
 
   if (!recorded) return y;
-  auto backward = [gate = gate.detach(), up = up.detach()](const Tensor& dy,
-                                                           autograd::GradientSink& sink) {
-    const SiluMulKernel& kernel = kernel_of(*gate.device());
+  auto backward = [gate = gate.detach(), up = up.detach(), &kernel](const Tensor& dy,
+                                                                    autograd::GradientSink& sink) {
     Tensor dgate = sink.needs(0) ? empty_like(gate) : Tensor();
     Tensor dup = sink.needs(1) ? empty_like(up) : Tensor();
     float* to_gate = dgate.defined() ? dgate.mutable_data<float>() : nullptr;
@@ -59,8 +55,8 @@ Tensor silu_mul(Tensor gate, const Tensor& up) {
   return autograd::record("silu_mul", {gate, up}, y, std::move(backward));
 }
 
-void silu_mul_in_place(Device& device, float* gate, const float* up, int64_t n) {
-  forward(device, gate, up, gate, n);
+void silu_mul_here(const Device& device, float* gate, const float* up, int64_t n) {
+  kernel_of(device).forward(gate, up, gate, n);
 }
 
 }  // namespace corral::ops

@@ -18,7 +18,7 @@ namespace corral::ops {
 /// Source: Shazeer 2020, arXiv:2002.05202, eq. 5.
 Tensor silu_mul(Tensor gate, const Tensor& up);
 
-/// gate[i] = silu(gate[i]) * up[i] for i < n, without a tape.
-void silu_mul_in_place(Device& device, float* gate, const float* up, int64_t n);
+/// gate[i] = silu(gate[i]) * up[i] for i < n, without a tape and on the calling thread.
+void silu_mul_here(const Device& device, float* gate, const float* up, int64_t n);
 
 }  // namespace corral::ops

@@ -29,6 +29,15 @@ bool computed_together(std::span<const GroupedSwiglu> layers) {
   return static_cast<bool>(together);
 }
 
+/// gate = silu(gate) * up in an area of both.
+void gate_area(const Device& device, const MutableMatrix& gate, const MutableMatrix& up,
+               const Area& area) {
+  for (int64_t row = area.row; row < area.row + area.rows; ++row) {
+    silu_mul_here(device, gate.data + row * gate.row_stride + area.col,
+                  up.data + row * up.row_stride + area.col, area.cols);
+  }
+}
+
 /// What nothing is recorded of and all threads share.
 void multiply_together(std::span<const GroupedSwiglu> layers, quant::Precision precision,
                        std::span<Tensor> outputs) {
@@ -54,12 +63,10 @@ void multiply_together(std::span<const GroupedSwiglu> layers, quant::Precision p
     });
     up_NF += outputs[i].numel();
   }
-  if (!products.empty()) matmul(device, products, precision);
-  up_NF = reinterpret_cast<float*>(memory.data());
-  for (Tensor& h_NF : outputs) {
-    silu_mul_in_place(device, h_NF.mutable_data<float>(), up_NF, h_NF.numel());
-    up_NF += h_NF.numel();
-  }
+  matmul_pairs(device, products, precision,
+               [&](const Product& gate_of, const Product& up_of, const Area& area) {
+                 gate_area(device, gate_of.c_MN, up_of.c_MN, area);
+               });
 }
 
 Tensor one_layer(const GroupedSwiglu& layer, quant::Precision precision) {
