@@ -42,8 +42,8 @@ double work_of(const Product& p) {
          static_cast<double>(p.a_MK.cols);
 }
 
-/// `lies_alone`: no other product is cut like it.
-Piece whole_piece(const Product& p, quant::Precision precision, bool lies_alone) {
+/// `alone`: no other product has to be cut like it.
+Piece whole_piece(const Product& p, quant::Precision precision, bool alone) {
   const auto factor = [](const MatrixView& view) {
     return Factor{view.data,       element_of(view), view.row_stride,
                   view.col_stride, view.rows,        view.interleaving.rows};
@@ -60,8 +60,7 @@ Piece whole_piece(const Product& p, quant::Precision precision, bool lies_alone)
               .bf16 = precision == quant::Precision::kBF16};
   // Tiles are stored along the columns of C; the exchanged product is the same chains of the same
   // multiply-adds.
-  if (lies_alone && piece.c_col_stride != 1 && piece.c_row_stride == 1 &&
-      piece.b.interleaved == 0) {
+  if (alone && piece.c_col_stride != 1 && piece.c_row_stride == 1 && piece.b.interleaved == 0) {
     std::swap(piece.a, piece.b);
     std::swap(piece.m, piece.n);
     std::swap(piece.c_row_stride, piece.c_col_stride);

@@ -13,8 +13,8 @@ namespace corral::ops {
 ///
 ///     h = silu(x W_gate^T) * (x W_up^T)
 ///
-/// the values and gradients of linear() and silu_mul(). Without a tape all of it is one call for all
-/// threads: who ends a part of both products makes it h.
+/// the values and gradients of linear() and silu_mul(). Without a tape all of it is one call for
+/// all threads: who ends a part of both products makes it h.
 ///
 /// x_TK      [T, K]  f32.
 /// gate, up  one matrix each of F outputs and K inputs, of any weight type and layout.
