@@ -14,6 +14,10 @@ namespace {
 // so a member looks for work this many times before it sleeps.
 constexpr int kSpins = 8192;
 
+// Shares that are not done when the caller's own is are mostly being done. To look whether one has
+// been taken costs its thread a wait in the next call.
+constexpr int kSpinsBeforeHelp = 64;
+
 constexpr int kMaxThreads = 1024;
 
 void pause_cpu() {
@@ -45,9 +49,9 @@ ThreadPool::ThreadPool(int threads) {
 ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
-  stop_.store(true);
-  call_.fetch_add(1);
-  call_.notify_all();
+  call_.stop.store(true);
+  call_.number.fetch_add(1);
+  call_.number.notify_all();
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
 }
@@ -55,37 +59,72 @@ void ThreadPool::stop() {
 void ThreadPool::work(int member) {
   uint32_t seen = 0;
   for (;;) {
-    uint32_t now = call_.load(std::memory_order_acquire);
+    uint32_t now = call_.number.load(std::memory_order_acquire);
     for (int spin = 0; now == seen && spin < kSpins; ++spin) {
       pause_cpu();
-      now = call_.load(std::memory_order_acquire);
+      now = call_.number.load(std::memory_order_acquire);
     }
     if (now == seen) {
-      call_.wait(seen, std::memory_order_acquire);
+      call_.sleepers.fetch_add(1);
+      call_.number.wait(seen, std::memory_order_acquire);
+      call_.sleepers.fetch_sub(1);
       continue;
     }
     seen = now;
-    if (stop_.load()) return;
-    if (take(member, now)) do_share(member);
+    if (call_.stop.load()) return;
+    if (!take(member, now)) continue;
+    do_share(member);
+    done_.shares.fetch_add(1);
+    if (done_.caller_sleeps.load()) done_.shares.notify_one();
   }
 }
 
 /// False when somebody else has taken it, in this call or, for a thread that is late, in a later
 /// one.
 bool ThreadPool::take(int member, uint32_t call) {
+  std::atomic<uint32_t>& taken = shares_[static_cast<size_t>(member)].taken;
   uint32_t before = call - 1;
-  return shares_[static_cast<size_t>(member)].taken.compare_exchange_strong(
-      before, call, std::memory_order_acq_rel);
+  return taken.load(std::memory_order_relaxed) == before &&
+         taken.compare_exchange_strong(before, call, std::memory_order_acq_rel);
 }
 
 void ThreadPool::do_share(int member) {
   try {
-    (*body_)(member);
+    (*call_.body)(member);
   } catch (...) {
     const std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }
-  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+}
+
+/// Those that nobody has taken yet. Returns their number.
+uint32_t ThreadPool::do_late_shares(uint32_t call) {
+  uint32_t count = 0;
+  for (int member = 1; member < size(); ++member) {
+    if (!take(member, call)) continue;
+    do_share(member);
+    ++count;
+  }
+  return count;
+}
+
+/// Whether so many shares are done by others than the caller, before it has looked so many times.
+bool ThreadPool::others_are_done(uint32_t done, int spins) const {
+  for (int spin = 0; spin < spins; ++spin) {
+    if (done_.shares.load(std::memory_order_acquire) == done) return true;
+    pause_cpu();
+  }
+  return false;
+}
+
+/// Until so many are done.
+void ThreadPool::sleep_until_done(uint32_t done) {
+  // Who sees this has counted before, or counts now and wakes: both in one order for all.
+  done_.caller_sleeps.store(true);
+  for (uint32_t now = done_.shares.load(); now != done; now = done_.shares.load()) {
+    done_.shares.wait(now);
+  }
+  done_.caller_sleeps.store(false);
 }
 
 void ThreadPool::run(FunctionRef<void(int)> body) {
@@ -94,25 +133,20 @@ void ThreadPool::run(FunctionRef<void(int)> body) {
     for (int member = 0; member < size(); ++member) body(member);
     return;
   }
-  body_ = &body;
-  unfinished_.store(size(), std::memory_order_relaxed);
-  const uint32_t call = call_.fetch_add(1, std::memory_order_acq_rel) + 1;
-  call_.notify_all();
-  for (int member = 0; member < size(); ++member) {
-    if (take(member, call)) do_share(member);
+  const uint32_t done_before = done_.shares.load(std::memory_order_relaxed);
+  const uint32_t call = call_.number.load(std::memory_order_relaxed) + 1;
+  call_.body = &body;
+  call_.number.store(call, std::memory_order_release);
+  // One that falls asleep at this moment may be missed. Its share is then done here.
+  if (call_.sleepers.load(std::memory_order_relaxed) != 0) call_.number.notify_all();
+  do_share(0);
+  uint32_t done = done_before + static_cast<uint32_t>(workers_.size());
+  if (!others_are_done(done, kSpinsBeforeHelp)) {
+    done -= do_late_shares(call);
+    if (!others_are_done(done, kSpins)) sleep_until_done(done);
   }
-  int left = unfinished_.load(std::memory_order_acquire);
-  for (int spin = 0; left != 0 && spin < kSpins; ++spin) {
-    pause_cpu();
-    left = unfinished_.load(std::memory_order_acquire);
-  }
-  while (left != 0) {
-    unfinished_.wait(left, std::memory_order_acquire);
-    left = unfinished_.load(std::memory_order_acquire);
-  }
-  body_ = nullptr;
   const std::exception_ptr error = std::exchange(error_, nullptr);
-  busy_.store(false);
+  busy_.store(false, std::memory_order_release);
   if (error) std::rethrow_exception(error);
 }
 

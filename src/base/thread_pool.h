@@ -56,21 +56,36 @@ class ThreadPool {
   struct alignas(64) Share {
     std::atomic<uint32_t> taken{0};
   };
+  // Lines that several threads write are what a call waits for: each is touched as rarely as can
+  // be.
+  /// A call, for those who wait for one.
+  struct alignas(64) Call {
+    std::atomic<uint32_t> number{0};
+    std::atomic<int32_t> sleepers{0};
+    const FunctionRef<void(int)>* body = nullptr;
+    std::atomic<bool> stop{false};
+  };
+  /// How many shares others than the caller have done, in all calls.
+  struct alignas(64) Done {
+    std::atomic<uint32_t> shares{0};
+    std::atomic<bool> caller_sleeps{false};
+  };
 
   void stop();
   void work(int member);
   bool take(int member, uint32_t call);
   void do_share(int member);
+  uint32_t do_late_shares(uint32_t call);
+  bool others_are_done(uint32_t done, int spins) const;
+  void sleep_until_done(uint32_t done);
 
   std::vector<std::thread> workers_;
   std::vector<Share> shares_;
-  const FunctionRef<void(int)>* body_ = nullptr;
-  std::atomic<uint32_t> call_{0};
-  std::atomic<int> unfinished_{0};
   std::atomic<bool> busy_{false};
-  std::atomic<bool> stop_{false};
-  std::mutex error_mutex_;
   std::exception_ptr error_;
+  std::mutex error_mutex_;
+  Call call_;
+  Done done_;
 };
 
 /// The thread count used when nobody asks: the processors this process may run on.

@@ -141,12 +141,12 @@ class FewRows {
 /// A stretch of B. Rows of A that are too many for a tile pass by in several, nearly the same.
 template <class Format>
 void interleaved_rows(const BlockPiece& p) {
-  const auto begin_of = [&](int64_t stretch) {
-    return p.n / kPanelColumns * stretch / p.stretches * kPanelColumns;
+  const auto column_of = [&](int64_t part) {
+    return p.n / kPanelColumns * part / p.parts * kPanelColumns;
   };
-  const int64_t end = begin_of(p.stretch + 1);
+  const int64_t end = column_of(p.end_part);
   const int64_t tiles = parts_of(p.m, static_cast<int64_t>(kTileRows));
-  for (int64_t col = begin_of(p.stretch); col < end; col += kPanelColumns) {
+  for (int64_t col = column_of(p.begin_part); col < end; col += kPanelColumns) {
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t row = tile * p.m / tiles;
       with_tile_rows<kTileRows>((tile + 1) * p.m / tiles - row, [&]<size_t kRows>() {

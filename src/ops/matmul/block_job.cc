@@ -14,8 +14,13 @@ namespace {
 // Rows of A up to which reading B takes longest.
 constexpr int64_t kRowsThatWait = 8;
 // Where B is read as it lies a thread has one run of rows, which it reads as streams from end to
-// end: where they begin it waits for memory. A piece is a stretch of all of them, of so many bytes.
-constexpr int64_t kStretchBytes = int64_t{1} << 18;
+// end: where they begin it waits for memory, and at the end of every piece for what it has asked
+// for. A piece is a stretch of all streams, of so many bytes.
+constexpr int64_t kStretchBytes = int64_t{1} << 22;
+// Threads do not end together: the last stretch is cut into halves of what is left, if it has so
+// many bytes, of at least so many each.
+constexpr int64_t kTaperedBytes = int64_t{1} << 20;
+constexpr int64_t kLeastBytes = int64_t{1} << 17;
 // Where B is unpacked a piece is a run of panels. Of so many bytes where reading takes longest:
 // with fewer a thread waits too often, for which each piece begins anew. Else many a thread, for an
 // even load.
@@ -111,6 +116,11 @@ Choice kernel_of(const Device& device, const Product& p) {
 
 }  // namespace
 
+int64_t BlockJob::run_bytes() const {
+  const MatrixView& b = product->b_NK;
+  return std::min(run_columns, n()) * bytes_of(b.dtype, b.row_stride);
+}
+
 int64_t BlockJob::columns_of_run(int64_t threads) const {
   const int64_t panels = parts(n(), kPieceColumns);
   if (!unpacks) return kPieceColumns * parts(panels, threads);
@@ -125,10 +135,7 @@ int64_t BlockJob::columns_of_run(int64_t threads) const {
 
 void BlockJob::cut(int64_t threads, const BlockJob* joined) {
   run_columns = joined != nullptr ? joined->run_columns : columns_of_run(threads);
-  if (unpacks) return;
-  const MatrixView& b = product->b_NK;
-  const int64_t run_bytes = std::min(run_columns, n()) * bytes_of(b.dtype, b.row_stride);
-  stretches = std::max<int64_t>(1, run_bytes / kStretchBytes);
+  if (!unpacks) stretches = std::max<int64_t>(1, run_bytes() / kStretchBytes);
 }
 
 bool BlockJob::shares_a(const BlockJob& other) const {
@@ -202,7 +209,19 @@ void BlockJob::clear_places_behind() const {
   }
 }
 
-void BlockJob::multiply(int64_t run, int64_t stretch, std::byte* scratch) const {
+void BlockJob::taper() {
+  int64_t stretch_bytes = run_bytes() / stretches;
+  if (unpacks || stretch_bytes < kTaperedBytes) return;
+  for (; stretch_bytes >= 2 * kLeastBytes; stretch_bytes /= 2) ++halvings;
+}
+
+int64_t BlockJob::first_part(int64_t piece) const {
+  const int64_t of_stretch = int64_t{1} << halvings;
+  if (piece < stretches) return piece * of_stretch;
+  return stretches * of_stretch - (of_stretch >> (piece - stretches + 1));
+}
+
+void BlockJob::multiply(int64_t run, int64_t piece_of_run, std::byte* scratch) const {
   const MatrixView& b = product->b_NK;
   const MutableMatrix& c = product->c_MN;
   const int64_t col = run * run_columns;
@@ -215,8 +234,9 @@ void BlockJob::multiply(int64_t run, int64_t stretch, std::byte* scratch) const 
                             .c_col_stride = c.col_stride,
                             .m = m(),
                             .n = std::min(run_columns, n() - col),
-                            .stretch = stretch,
-                            .stretches = stretches,
+                            .begin_part = first_part(piece_of_run),
+                            .end_part = first_part(piece_of_run + 1),
+                            .parts = stretches << halvings,
                             .groups = groups(),
                             .accumulate = product->accumulate};
   if (unpacks) {
@@ -252,10 +272,12 @@ std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> produc
                     .a = {},
                     .a_of = 0,
                     .run_columns = 0,
-                    .stretches = 1};
+                    .stretches = 1,
+                    .halvings = 0};
     job.cut(device.threads().size(), jobs.size() % products_of_task == 0 ? nullptr : &jobs.back());
     jobs.push_back(job);
   }
+  if (!jobs.empty()) jobs.back().taper();  // nothing is multiplied behind it
   return jobs;
 }
 

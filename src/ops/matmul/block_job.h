@@ -19,12 +19,14 @@ struct BlockJob {
   BlockRows a;
   std::ptrdiff_t a_of;  // the first job with the same rows of A
   int64_t run_columns;
-  int64_t stretches;  // the pieces of a run of columns
+  int64_t stretches;  // of a run of columns: a piece each,
+  int64_t halvings;   // and so many more in the last, each half as long as the one before
 
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
+  int64_t pieces_of_run() const { return stretches + halvings; }
   int64_t runs() const { return (n() + run_columns - 1) / run_columns; }
   /// Memory that multiply() needs.
   int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
@@ -39,12 +41,16 @@ struct BlockJob {
   int64_t a_bytes() const;
   void place_a(std::byte* at);
   void quantize_a(Device& device) const;
-  /// A piece: a stretch of a run of columns.
-  void multiply(int64_t run, int64_t stretch, std::byte* scratch) const;
+  /// Makes the last stretch of each run several pieces.
+  void taper();
+  void multiply(int64_t run, int64_t piece_of_run, std::byte* scratch) const;
   Area area(int64_t run) const;
 
  private:
   int64_t columns_of_run(int64_t threads) const;
+  int64_t run_bytes() const;
+  /// Where a piece begins among the parts of a run.
+  int64_t first_part(int64_t piece) const;
   RowOrder order() const;
   int64_t quad_bytes() const { return unpacks ? kernel.panels.quad_bytes : kQuad; }
   void quantize_rows(int64_t begin, int64_t end, const BlockRows& to) const;

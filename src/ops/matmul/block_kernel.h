@@ -113,9 +113,11 @@ struct BlockPiece {
   int64_t c_col_stride;
   int64_t m;
   int64_t n;
-  // Of kernels that read B as streams, each of the same number of columns: this stretch of so many.
-  int64_t stretch;
-  int64_t stretches;
+  // Of kernels that read B as streams, each of the same number of columns: a stretch of these, from
+  // one part of so many to another.
+  int64_t begin_part;
+  int64_t end_part;
+  int64_t parts;
   int64_t groups;
   bool accumulate;
 

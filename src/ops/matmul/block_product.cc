@@ -59,7 +59,7 @@ struct Task {
     const int64_t run = index / pieces_of_run;
     int64_t piece = index - run * pieces_of_run;
     const BlockJob* job = jobs.data();
-    for (; piece >= job->stretches; ++job) piece -= job->stretches;
+    for (; piece >= job->pieces_of_run(); ++job) piece -= job->pieces_of_run();
     job->multiply(run, piece, scratch);
     joiner.ended(runs_before + run, *jobs.front().product, *jobs.back().product,
                  [&] { return job->area(run); });
@@ -74,7 +74,7 @@ Tasks tasks_of(std::span<const BlockJob> jobs, size_t jobs_of_task) {
     task.jobs = jobs.subspan(i, jobs_of_task);
     task.runs = task.jobs.front().runs();
     task.pieces_of_run = 0;
-    for (const BlockJob& job : task.jobs) task.pieces_of_run += job.stretches;
+    for (const BlockJob& job : task.jobs) task.pieces_of_run += job.pieces_of_run();
     task.pieces = task.runs * task.pieces_of_run;
     tasks.push_back(task);
     task.runs_before += task.runs;
@@ -95,17 +95,22 @@ class Shares {
         memory_(device, workers * static_cast<int64_t>(sizeof(Taken))) {
     const Task& last = tasks.back();
     unpacked_ = last.unpacked_before + (last.unpacks() ? last.pieces : 0);
-    for (int64_t w = 0; w < workers; ++w) std::construct_at(&taken(w));
+    for (int64_t w = 0; w < workers; ++w) {
+      Taken& of_worker = *std::construct_at(&taken(w));
+      for (const Task& task : tasks) {
+        of_worker.all += first_piece(task, w + 1) - first_piece(task, w);
+      }
+    }
   }
   /// Multiplies what nobody has taken yet of a thread's pieces.
   void finish(int64_t worker, std::byte* scratch, Joiner& joiner) {
-    std::atomic<int64_t>& next = taken(worker).pieces;
+    Taken& of_worker = taken(worker);
     int64_t before = 0;  // its pieces of the tasks before
-    int64_t i = next++;
+    int64_t i = of_worker.next();
     for (const Task& task : tasks_) {
       const int64_t first = first_piece(task, worker);
       const int64_t behind = before + first_piece(task, worker + 1) - first;
-      for (; i < behind; i = next++) task.multiply(first + i - before, scratch, joiner);
+      for (; i < behind; i = of_worker.next()) task.multiply(first + i - before, scratch, joiner);
       before = behind;
     }
   }
@@ -113,6 +118,13 @@ class Shares {
  private:
   struct alignas(64) Taken {
     std::atomic<int64_t> pieces{0};
+    int64_t all = 0;
+
+    /// The next piece, `all` of them if there is none. Only who takes one writes.
+    int64_t next() {
+      if (pieces.load(std::memory_order_relaxed) >= all) return all;
+      return std::min(pieces.fetch_add(1, std::memory_order_relaxed), all);
+    }
   };
 
   Taken& taken(int64_t worker) const {
@@ -129,6 +141,13 @@ class Shares {
   int64_t unpacked_;
   Scratch memory_;
 };
+
+/// Asks for what another thread has just written, all lines of it at once.
+template <class T>
+void fetch(const T* values, size_t count) {
+  const auto* at = reinterpret_cast<const std::byte*>(values);
+  for (size_t i = 0; i < count * sizeof(T); i += 64) __builtin_prefetch(at + i);
+}
 
 void run(Device& device, const std::vector<BlockJob>& jobs, const JoinResults* join) {
   int64_t work = 0;
@@ -153,6 +172,11 @@ void run(Device& device, const std::vector<BlockJob>& jobs, const JoinResults* j
   Shares shares(device, tasks, workers);
   const auto multiply = [&](int member) {
     if (member >= workers) return;
+    if (member != 0) {
+      fetch(&tasks, 1);
+      fetch(jobs.data(), jobs.size());
+      fetch(jobs.front().product, jobs.size());
+    }
     std::byte* const own = scratch ? scratch->data() + member * scratch_bytes : nullptr;
     // Who has done his own takes from the others.
     for (int64_t k = 0; k < workers; ++k) shares.finish((member + k) % workers, own, joiner);

@@ -237,8 +237,8 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
 struct Streams {
   explicit Streams(const BlockPiece& p)
       : apart(rows_between(kRowsB, p.n, p.b_row_bytes, 1)),
-        begin(apart * p.stretch / p.stretches),
-        end(apart * (p.stretch + 1) / p.stretches) {}
+        begin(apart * p.begin_part / p.parts),
+        end(apart * p.end_part / p.parts) {}
   int64_t apart;
   int64_t begin;
   int64_t end;
