@@ -141,6 +141,29 @@ TEST(ThreadPool, ASleepingPoolWakesUp) {
   }
 }
 
+// Members sleep after a time of spinning, the caller likewise: calls come just then.
+TEST(ThreadPool, LosesNoShareOfThreadsThatAreFallingAsleep) {
+  ThreadPool pool(3);
+  std::atomic<int> shares = 0;
+  for (int i = 0; i < 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(37 * i % 1500));
+    pool.run([&](int) { ++shares; });
+    ASSERT_EQ(shares.load(), 3 * (i + 1));
+  }
+}
+
+TEST(ThreadPool, TheCallerSleepsUntilTheOthersAreDone) {
+  ThreadPool pool(2);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<int> shares = 0;
+    pool.run([&](int member) {
+      if (member == 1) std::this_thread::sleep_for(std::chrono::microseconds(200 * i));
+      ++shares;
+    });
+    ASSERT_EQ(shares.load(), 2);
+  }
+}
+
 TEST(ThreadPool, RefusesSizesThatMakeNoSense) {
   for (const int threads : {0, -1, 1025, 2000000000}) {
     try {
