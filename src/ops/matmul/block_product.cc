@@ -45,7 +45,8 @@ void quantize_rows(Device& device, std::vector<BlockJob>& jobs, std::byte* memor
   }
 }
 
-/// A product, or two whose results are joined. Pieces are numbered run by run of their columns.
+/// A product, or two whose results are joined. Pieces are numbered run by run of their columns, or,
+/// where B is unpacked, product by product: then each asks ahead for the next run of its own.
 struct Task {
   std::span<const BlockJob> jobs;
   int64_t runs;
@@ -56,11 +57,15 @@ struct Task {
 
   bool unpacks() const { return jobs.front().unpacks; }
   void multiply(int64_t index, std::byte* scratch, Joiner& joiner) const {
-    const int64_t run = index / pieces_of_run;
-    int64_t piece = index - run * pieces_of_run;
+    const int64_t runs_each = unpacks() ? runs : 1;  // of a product before the next one's
+    const int64_t first_run = index / (runs_each * pieces_of_run) * runs_each;
+    int64_t piece = index - first_run * pieces_of_run;
     const BlockJob* job = jobs.data();
-    for (; piece >= job->pieces_of_run(); ++job) piece -= job->pieces_of_run();
-    job->multiply(run, piece, scratch);
+    for (; piece >= runs_each * job->pieces_of_run(); ++job) {
+      piece -= runs_each * job->pieces_of_run();
+    }
+    const int64_t run = first_run + piece / job->pieces_of_run();
+    job->multiply(run, piece % job->pieces_of_run(), scratch);
     joiner.ended(runs_before + run, *jobs.front().product, *jobs.back().product,
                  [&] { return job->area(run); });
   }
