@@ -116,6 +116,8 @@ Choice kernel_of(const Device& device, const Product& p) {
 
 }  // namespace
 
+bool BlockJob::waits_for_b() const { return m() <= kRowsThatWait; }
+
 int64_t BlockJob::run_bytes() const {
   const MatrixView& b = product->b_NK;
   return std::min(run_columns, n()) * bytes_of(b.dtype, b.row_stride);
@@ -124,7 +126,7 @@ int64_t BlockJob::run_bytes() const {
 int64_t BlockJob::columns_of_run(int64_t threads) const {
   const int64_t panels = parts(n(), kPieceColumns);
   if (!unpacks) return kPieceColumns * parts(panels, threads);
-  if (m() > kRowsThatWait) {
+  if (!waits_for_b()) {
     return kPieceColumns * std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
   }
   const MatrixView& b = product->b_NK;

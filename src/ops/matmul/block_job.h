@@ -28,6 +28,8 @@ struct BlockJob {
   int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
   int64_t pieces_of_run() const { return stretches + halvings; }
   int64_t runs() const { return (n() + run_columns - 1) / run_columns; }
+  /// Whether reading B takes longest.
+  bool waits_for_b() const;
   /// Memory that multiply() needs.
   int64_t scratch_bytes() const { return unpacks ? kernel.panels.scratch_bytes(m(), quads()) : 0; }
 

@@ -46,7 +46,8 @@ void quantize_rows(Device& device, std::vector<BlockJob>& jobs, std::byte* memor
 }
 
 /// A product, or two whose results are joined. Pieces are numbered run by run of their columns, or,
-/// where B is unpacked, product by product: then each asks ahead for the next run of its own.
+/// where B is unpacked and reading it takes longest, product by product: then each asks ahead for
+/// the next run of its own.
 struct Task {
   std::span<const BlockJob> jobs;
   int64_t runs;
@@ -57,7 +58,8 @@ struct Task {
 
   bool unpacks() const { return jobs.front().unpacks; }
   void multiply(int64_t index, std::byte* scratch, Joiner& joiner) const {
-    const int64_t runs_each = unpacks() ? runs : 1;  // of a product before the next one's
+    const bool by_product = unpacks() && jobs.front().waits_for_b();
+    const int64_t runs_each = by_product ? runs : 1;  // of a product before the next one's
     const int64_t first_run = index / (runs_each * pieces_of_run) * runs_each;
     int64_t piece = index - first_run * pieces_of_run;
     const BlockJob* job = jobs.data();
