@@ -8,6 +8,7 @@
 #include "base/spin_lock.h"
 #include "base/thread_pool.h"
 #include "simd/isa.h"
+#include "tensor/read_ahead.h"
 
 namespace corral {
 
@@ -29,6 +30,7 @@ class Device {
 
   ThreadPool& threads() { return threads_; }
   simd::Isa isa() const { return isa_; }
+  ReadAhead& read_ahead() { return read_ahead_; }
 
   /// Uninitialised memory, aligned to 64 bytes (2 MiB for 4 MiB and more). Throws Error when there
   /// is no memory. Give it back with the same size.
@@ -61,6 +63,7 @@ class Device {
 
   ThreadPool threads_;
   simd::Isa isa_;
+  ReadAhead read_ahead_;
   mutable SpinLock lock_;
   static constexpr size_t kSizeClasses = 272;
   std::array<Kept, kSizeClasses> kept_;  // of each size class

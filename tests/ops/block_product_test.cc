@@ -15,6 +15,7 @@
 #include "quant/dense.h"
 #include "support/blocks.h"
 #include "support/op_case.h"
+#include "support/reach.h"
 
 namespace corral::ops {
 namespace {
@@ -241,6 +242,25 @@ TEST_P(BlockProduct, OfALargeMatrixHasTheBitsOfItsParts) {
                 << ", columns from " << col;
           }
         }
+      }
+    }
+  }
+}
+
+// What is asked for ahead lies behind the end of B, too.
+TEST_P(BlockProduct, HasTheSameBitsHoweverFarAheadBIsRead) {
+  for (const simd::Isa isa : test::machine_isas()) {
+    const DevicePtr near = test::test_device(isa, 2);
+    const DevicePtr far = test::far_device(isa, 2);
+    for (const auto& [n, k] : {std::array<int64_t, 2>{67, 1024}, {33, 2304}}) {
+      const Tensor x = test::randn({3, k}, 1, near);
+      const Tensor w = test::random_blocks({n, k}, GetParam(), 2, near);
+      for (const int64_t m : {1, 3}) {
+        const Tensor some = x.rows(0, m);
+        const Tensor wanted = linear(some, LinearWeight::out_in(w), Precision::kF32);
+        const Tensor y = linear(test::copy_to(some, far),
+                                LinearWeight::out_in(test::copy_to(w, far)), Precision::kF32);
+        ASSERT_TRUE(test::same_bits(y, wanted)) << simd::isa_name(isa) << " " << Shape{m, n, k};
       }
     }
   }

@@ -13,6 +13,7 @@
 #include "ops/matmul/matmul.h"
 #include "support/blocks.h"
 #include "support/interleaved.h"
+#include "support/reach.h"
 
 namespace corral::ops {
 namespace {
@@ -79,6 +80,23 @@ TEST_P(InterleavedProduct, HasTheBitsOfThatWithRows) {
           if (dtype == DType::kQ8_0) break;  // which has one
         }
       }
+    }
+  }
+}
+
+TEST_P(InterleavedProduct, HasTheSameBitsHoweverFarAheadBIsRead) {
+  for (const simd::Isa isa : isas) {
+    const DevicePtr near = test::test_device(isa, 2);
+    const DevicePtr far = test::far_device(isa, 2);
+    const LinearWeight w =
+        test::interleaved(random_weight({96, 512}, dtype, 2, near), interleaving_of(isa, dtype));
+    LinearWeight other = w;
+    other.data = test::copy_to(w.data, far);
+    for (const int64_t m : {1, 3}) {
+      const Tensor x = test::randn({m, 512}, 1, near);
+      ASSERT_TRUE(test::same_bits(linear(test::copy_to(x, far), other, Precision::kF32),
+                                  linear(x, w, Precision::kF32)))
+          << simd::isa_name(isa) << ", " << m << " rows";
     }
   }
 }

@@ -45,7 +45,8 @@ struct InterleavedRows {
 
 // So far behind what is read more is asked for, a line at a time between the products. One stream
 // a thread, unlike rows: two are slower while the memory is slow, four and eight always.
-constexpr int64_t kFewAhead = 4352;
+constexpr int64_t kNearAhead = 3264;
+constexpr int64_t kFarAhead = 8704;
 
 /// A few rows of A, from `row` on, with the rows of B of a tile.
 template <class Format, size_t kRows>
@@ -60,8 +61,9 @@ class FewRows {
     Chain chains[kQuadGroups];
     for (auto& chain : chains) each([&](size_t i, size_t v) { chain[i][v] = broadcast(0.0f); });
     const std::byte* at = p_.b + col * p_.b_row_bytes;
+    const int64_t ahead = p_.far ? kFarAhead : kNearAhead;
     for (int64_t group = 0; group < p_.groups; ++group, at += kGroupBytes) {
-      add_group(chains[group % kQuadGroups], at, group);
+      add_group(chains[group % kQuadGroups], at, ahead, group);
     }
     finish(chains, col);
   }
@@ -78,8 +80,9 @@ class FewRows {
     }
   }
 
-  /// A step of a chain.
-  [[gnu::always_inline]] void add_group(Chain& chain, const std::byte* at, int64_t group) const {
+  /// A step of a chain. Asks for what lies `ahead` bytes behind what it reads.
+  [[gnu::always_inline]] void add_group(Chain& chain, const std::byte* at, int64_t ahead,
+                                        int64_t group) const {
     AllProducts<Products<Format::kWide>> dots[kRows][kTileVectors];
     each([&](size_t i, size_t v) { dots[i][v].begin(broadcast(p_.a.start[number(i, group)])); });
 #pragma GCC unroll 8
@@ -88,7 +91,7 @@ class FewRows {
       Bytes words[kTileVectors];
 #pragma GCC unroll 2
       for (size_t v = 0; v < kTileVectors; ++v) {
-        __builtin_prefetch(columns + kFewAhead + v * 64, 0, 3);
+        __builtin_prefetch(columns + ahead + v * 64, 0, 3);
         words[v] = load64<Bytes>(columns + v * 64);
       }
 #pragma GCC unroll 8
@@ -98,7 +101,7 @@ class FewRows {
         for (size_t v = 0; v < kTileVectors; ++v) dots[i][v].add(words[v], of_row);
       }
     }
-    __builtin_prefetch(at + kFewAhead + kGroupCodes, 0, 3);
+    __builtin_prefetch(at + ahead + kGroupCodes, 0, 3);
 #pragma GCC unroll 2
     for (size_t v = 0; v < kTileVectors; ++v) {
       const Floats scales = floats_of_halves(at + kGroupCodes + v * kVectorColumns * 2);

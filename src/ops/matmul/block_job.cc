@@ -118,6 +118,11 @@ Choice kernel_of(const Device& device, const Product& p) {
 
 bool BlockJob::waits_for_b() const { return m() <= kRowsThatWait; }
 
+int64_t BlockJob::b_bytes() const {
+  const MatrixView& b = product->b_NK;
+  return n() * bytes_of(b.dtype, b.row_stride);
+}
+
 int64_t BlockJob::run_bytes() const {
   const MatrixView& b = product->b_NK;
   return std::min(run_columns, n()) * bytes_of(b.dtype, b.row_stride);
@@ -129,9 +134,7 @@ int64_t BlockJob::columns_of_run(int64_t threads) const {
   if (!waits_for_b()) {
     return kPieceColumns * std::max<int64_t>(1, panels / (threads * kPiecesOfThread));
   }
-  const MatrixView& b = product->b_NK;
-  const int64_t thread_bytes = n() * bytes_of(b.dtype, b.row_stride) / threads;
-  const int64_t each = std::max<int64_t>(1, thread_bytes / kPieceBytes);
+  const int64_t each = std::max<int64_t>(1, b_bytes() / threads / kPieceBytes);
   return kPieceColumns * parts(panels, threads * each);
 }
 
@@ -240,7 +243,8 @@ void BlockJob::multiply(int64_t run, int64_t piece_of_run, std::byte* scratch) c
                             .end_part = first_part(piece_of_run + 1),
                             .parts = stretches << halvings,
                             .groups = groups(),
-                            .accumulate = product->accumulate};
+                            .accumulate = product->accumulate,
+                            .far = reach == Reach::kFar};
   if (unpacks) {
     kernel.panels.multiply(piece, scratch);
   } else {
@@ -275,7 +279,8 @@ std::vector<BlockJob> block_jobs(Device& device, std::span<const Product> produc
                     .a_of = 0,
                     .run_columns = 0,
                     .stretches = 1,
-                    .halvings = 0};
+                    .halvings = 0,
+                    .reach = Reach::kNear};
     job.cut(device.threads().size(), jobs.size() % products_of_task == 0 ? nullptr : &jobs.back());
     jobs.push_back(job);
   }

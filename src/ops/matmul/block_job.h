@@ -7,6 +7,7 @@
 
 #include "ops/matmul/block_kernel.h"
 #include "ops/matmul/matmul.h"
+#include "tensor/read_ahead.h"
 
 namespace corral::ops {
 
@@ -21,12 +22,14 @@ struct BlockJob {
   int64_t run_columns;
   int64_t stretches;  // of a run of columns: a piece each,
   int64_t halvings;   // and so many more in the last, each half as long as the one before
+  Reach reach;        // of B that is read as it lies
 
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
   int64_t pieces_of_run() const { return stretches + halvings; }
+  int64_t b_bytes() const;
   int64_t runs() const { return (n() + run_columns - 1) / run_columns; }
   /// Whether reading B takes longest.
   bool waits_for_b() const;

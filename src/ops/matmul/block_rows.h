@@ -178,9 +178,14 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
   return chain;
 }
 
-// Each of the four rows of B is a stream of its own, which asks so far ahead: the four together for
-// what is read while the memory answers.
-constexpr int64_t kBytesAhead = 2048;
+/// Each of the four rows of B is a stream of its own, which asks so far ahead: the four together
+/// for what is read while the memory answers. Where short rows end nothing is asked for, so they
+/// ask for more.
+inline int64_t bytes_ahead(const BlockPiece& p) {
+  constexpr int64_t kShortBytes = 1024;
+  if (p.b_row_bytes <= kShortBytes) return p.far ? 3584 : 2048;
+  return p.far ? 2560 : 1536;
+}
 
 /// The totals of a row of A with four rows of B, `apart` from each other, from the chains of their
 /// whole quads.
@@ -227,7 +232,7 @@ CORRAL_FLATTEN void rows_tile(const BlockPiece& p, int64_t row, int64_t col, int
     }
   };
   const RowWalk<Format> walk(p, col, apart);
-  walk.whole_quads(kBytesAhead, add);
+  walk.whole_quads(bytes_ahead(p), add);
   for (size_t i = 0; i < kRowsA; ++i) {
     finish<Format>(p, row + static_cast<int64_t>(i), col, apart, walk, chains[i]);
   }

@@ -82,7 +82,7 @@ void pack_panel(const InterleavedReader<Math, E>& from, int64_t row, int64_t vec
 }
 
 /// Units that are asked for ahead of those that few rows of A are multiplied with.
-constexpr int64_t kFewUnitsAhead = 4352 / (kPanelColumns * 4);
+constexpr int64_t kFewUnitsAhead = 13056 / (kPanelColumns * 4);
 
 /// M rows of A, `stride` units apart.
 template <class Math, int M, class E>
