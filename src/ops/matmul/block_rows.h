@@ -249,9 +249,22 @@ struct Streams {
   int64_t end;
 };
 
+/// Asks for what the streams begin with, as no piece has before the first.
+inline void ask_for_begin(const BlockPiece& p, const Streams& streams) {
+  if (p.begin_part != 0) return;
+  const int64_t stream_bytes = streams.apart * p.b_row_bytes;
+  const int64_t bytes = simd::CORRAL_ISA::min(bytes_ahead(p), stream_bytes);
+  for (int64_t at = 0; at < bytes; at += kLineBytes) {
+    for (int64_t j = 0; j < kRowsB; ++j) {
+      __builtin_prefetch(p.b + j * stream_bytes + at, 0, 3);
+    }
+  }
+}
+
 template <class Format>
 [[gnu::noinline]] void several_rows(const BlockPiece& p) {
   const Streams streams(p);
+  ask_for_begin(p, streams);
   const int64_t apart = streams.apart;
   for (int64_t col = streams.begin; col < streams.end; ++col) {
     int64_t row = 0;
@@ -272,6 +285,7 @@ template <class Format>
 CORRAL_FLATTEN void rows(const BlockPiece& p) {
   if (p.m != 1) return several_rows<Format>(p);
   const Streams streams(p);
+  ask_for_begin(p, streams);
   for (int64_t col = streams.begin; col < streams.end; ++col) {
     rows_tile<Format, 1>(p, 0, col, streams.apart);
   }
