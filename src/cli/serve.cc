@@ -1,4 +1,6 @@
+#include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "base/error.h"
@@ -44,6 +46,12 @@ std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
 
+/// For those who are told what does not work while the server goes on.
+std::function<void(const std::string& message)> said_on(Io& io) {
+  return
+      [&io](const std::string& message) { io.err << str("corral: ", message, "\n") << std::flush; };
+}
+
 serve::ServerOptions ServeOptions::server_options(Io& io) const {
   serve::ServerOptions result = server;
   result.http.max_body_bytes = static_cast<int64_t>(max_body_mib * kMiB);
@@ -60,9 +68,7 @@ serve::ServerOptions ServeOptions::server_options(Io& io) const {
   result.guard.questions = guard_check != "output";
   result.guard.answers = guard_check != "input";
   result.guard.prompt = guard_prompt;
-  result.trouble = [&io](const std::string& message) {
-    io.err << str("corral: ", message, "\n") << std::flush;
-  };
+  result.trouble = said_on(io);
   if (!quiet) {
     result.log = [&io](const std::string& line) { io.err << line << '\n' << std::flush; };
   }
@@ -171,7 +177,7 @@ void add_server(CLI::App& command, ServeOptions& options) {
 
 // The models of the config and of the command line, the latter first; the guard model, which is
 // none of them, goes into the options.
-std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& command) {
+std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& command, Io& io) {
   std::vector<ServedModel> models;
   if (!options.model.path.empty()) models.push_back(options.model);
   if (!options.config.empty()) {
@@ -195,7 +201,10 @@ std::vector<serve::ShelfEntry> entries(ServeOptions& options, const CLI::App& co
   const DevicePtr device = options.machine.device(models.front().path);
   if (!options.guard.path.empty()) options.server.guard.model = options.guard.entry(device);
   std::vector<serve::ShelfEntry> result;
-  for (const ServedModel& model : models) result.push_back(model.entry(device));
+  for (ServedModel& model : models) {
+    model.engine.trouble = said_on(io);
+    result.push_back(model.entry(device));
+  }
   return result;
 }
 
@@ -220,7 +229,7 @@ void announce(const serve::ServerOptions& server, int port, const serve::Shelf& 
 
 void serve_models(ServeOptions& options, const CLI::App& command, Io& io) {
   const Interrupt interrupt;
-  auto models = entries(options, command);
+  auto models = entries(options, command, io);
   serve::Shelf shelf(std::move(models), static_cast<int64_t>(options.memory_gib * 1024 * kMiB));
   const serve::ServerOptions server_options = options.server_options(io);
   serve::Server server(shelf, server_options);

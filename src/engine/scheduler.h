@@ -35,6 +35,8 @@ struct SchedulerOptions {
   int64_t kv_disk_bytes = int64_t{16} << 30;
   int64_t fetch_bytes = 16 << 20;  // of these read between two steps while answers grow
   quant::Precision precision = quant::Precision::kF32;
+  /// Told what answers go on without; called on the scheduler's thread.
+  std::function<void(const std::string& message)> trouble = nullptr;
 
   /// Throws UsageError naming the option and its range.
   void check() const;
@@ -155,7 +157,7 @@ class Scheduler {
   std::vector<Piece> plan() const;
   static int64_t count_rows(const std::vector<Piece>& pieces);
   bool guess(std::vector<Piece>& pieces);
-  void give_up_guessing();
+  void give_up_guessing(const char* reason);
   static bool drop_guesses(std::vector<Piece>& pieces);
   void learn_from(const std::vector<Piece>& pieces);
   kv::Batch make_batch(std::vector<Piece>& pieces) const;

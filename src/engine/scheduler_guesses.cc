@@ -1,6 +1,7 @@
 // What is guessed of the answers' next tokens, to be checked in the same step.
 #include <algorithm>
 
+#include "base/str.h"
 #include "engine/scheduler.h"
 
 namespace corral::engine {
@@ -30,15 +31,16 @@ bool Scheduler::guess(std::vector<Piece>& pieces) {
   std::vector<Draft> drafts;
   try {
     drafts = speculator_->draft(texts, options_.step_tokens - std::ssize(pieces));
-  } catch (const std::exception&) {
-    give_up_guessing();  // what fails once would fail again, and no answer needs it
+  } catch (const std::exception& error) {
+    give_up_guessing(error.what());  // what fails once would fail again, and no answer needs it
     return false;
   }
   for (size_t i = 0; i < pieces.size(); ++i) pieces[i].draft = std::move(drafts[i]);
   return true;
 }
 
-void Scheduler::give_up_guessing() {
+void Scheduler::give_up_guessing(const char* reason) {
+  if (options_.trouble) options_.trouble(str("tokens are no longer guessed: ", reason));
   stats_.drafted = speculator_->stats().drafted;
   stats_.accepted = speculator_->stats().accepted;
   speculator_.reset();

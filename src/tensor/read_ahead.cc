@@ -52,9 +52,11 @@ void ReadAhead::took(const Turn& turn, double seconds) {
     kind.trial_seconds = seconds;
     return;
   }
-  if (kind.trial_seconds > 0) judge(2 * kind.trial_seconds / (kind.before_seconds + seconds));
+  const double around = (kind.before_seconds + seconds) / 2;
+  const double trial = kind.trial_seconds;
   kind.before_seconds = seconds;
   kind.trial_seconds = 0;
+  if (trial > 0) judge(trial / around);  // and forgets all that, if it changes its mind
 }
 
 void ReadAhead::judge(double ratio) {

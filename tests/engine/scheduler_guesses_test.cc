@@ -306,10 +306,14 @@ TEST_F(SchedulerGuesses, AreGivenUpWhenTheyFail) {
   };
   const std::vector<Request> requests = mixture();
   int calls = 0;
-  Scheduler scheduler(model, tokenizer, fixture::roomy(),
+  std::vector<std::string> troubles;
+  SchedulerOptions options = fixture::roomy();
+  options.trouble = [&](const std::string& message) { troubles.push_back(message); };
+  Scheduler scheduler(model, tokenizer, options,
                       std::make_unique<Speculator>(std::make_unique<Broken>(&calls), 8));
   expect_same(answers(scheduler, requests), plain(requests));
   EXPECT_EQ(calls, 1);
+  EXPECT_EQ(troubles, std::vector<std::string>{"tokens are no longer guessed: broken"});
 }
 
 // Random arrivals, cancellations and choices under a memory that is too small, with guesses that

@@ -29,8 +29,8 @@ struct BlockJob {
   int64_t groups() const { return product->a_MK.cols / kGroup; }
   int64_t quads() const { return (groups() + kQuadGroups - 1) / kQuadGroups; }
   int64_t pieces_of_run() const { return stretches + halvings; }
-  int64_t b_bytes() const;
   int64_t runs() const { return (n() + run_columns - 1) / run_columns; }
+  int64_t b_bytes() const;
   /// Whether reading B takes longest.
   bool waits_for_b() const;
   /// Memory that multiply() needs.
