@@ -24,24 +24,23 @@ Reach other(Reach reach) { return reach == Reach::kNear ? Reach::kFar : Reach::k
 
 ReadAhead::ReadAhead() : interval_(kOften) {}
 
-ReadAhead::Turn ReadAhead::next(int64_t bytes, int64_t rows) {
+ReadAhead::Turn ReadAhead::next(int64_t bytes) {
   const Reach taken = reach_.load(std::memory_order_relaxed);
   if (bytes < kLeastBytes) return {taken, false, -1};
   const std::lock_guard lock(lock_);
-  const int kind = find_kind(bytes, rows);
+  const int kind = find_kind(bytes);
   const bool known = kinds_[static_cast<size_t>(kind)].before_seconds > 0;
   if (++calls_ < interval_ || !known) return {taken, false, kind};
   calls_ = 0;
   return {other(taken), true, kind};
 }
 
-int ReadAhead::find_kind(int64_t bytes, int64_t rows) {
-  const auto same = std::find_if(kinds_.begin(), kinds_.end(), [&](const Kind& kind) {
-    return kind.bytes == bytes && kind.rows == rows;
-  });
+int ReadAhead::find_kind(int64_t bytes) {
+  const auto same = std::find_if(kinds_.begin(), kinds_.end(),
+                                 [&](const Kind& kind) { return kind.bytes == bytes; });
   if (same != kinds_.end()) return static_cast<int>(same - kinds_.begin());
   const size_t place = next_kind_++ % kinds_.size();
-  kinds_[place] = {.bytes = bytes, .rows = rows};
+  kinds_[place] = {.bytes = bytes};
   return static_cast<int>(place);
 }
 

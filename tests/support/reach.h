@@ -8,8 +8,8 @@ namespace corral::test {
 inline DevicePtr far_device(simd::Isa isa, int threads = 2) {
   DevicePtr device = test_device(isa, threads);
   ReadAhead& ahead = device->read_ahead();
-  while (ahead.next(1, 1).reach == Reach::kNear) {
-    const ReadAhead::Turn turn = ahead.next(int64_t{1} << 30, 1);
+  while (ahead.next(1).reach == Reach::kNear) {
+    const ReadAhead::Turn turn = ahead.next(int64_t{1} << 30);
     ahead.took(turn, turn.reach == Reach::kNear ? 1.0 : 0.5);
   }
   return device;

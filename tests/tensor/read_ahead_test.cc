@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <random>
+#include <thread>
+#include <vector>
 
 namespace corral {
 namespace {
@@ -20,14 +22,14 @@ double times(double near, double far, Reach reach) { return reach == Reach::kNea
 int64_t far_calls(ReadAhead& ahead, int64_t calls, const Seconds& seconds) {
   int64_t far = 0;
   for (int64_t i = 0; i < calls; ++i) {
-    const ReadAhead::Turn turn = ahead.next(kBytes, 1);
+    const ReadAhead::Turn turn = ahead.next(kBytes);
     if (turn.reach == Reach::kFar) ++far;
     if (turn.kind >= 0) ahead.took(turn, seconds(turn.reach));
   }
   return far;
 }
 
-Reach taken(ReadAhead& ahead) { return ahead.next(1, 1).reach; }
+Reach taken(ReadAhead& ahead) { return ahead.next(1).reach; }
 
 TEST(ReadAhead, TriesFarSeldomWhereNearIsFaster) {
   ReadAhead ahead;
@@ -74,13 +76,12 @@ TEST(ReadAhead, OneCallThatWaitedDecidesNothing) {
   EXPECT_EQ(taken(ahead), Reach::kNear);
 }
 
-TEST(ReadAhead, ComparesCallsThatReadAsMuchForAsManyRows) {
+TEST(ReadAhead, ComparesCallsThatReadAsMuch) {
   ReadAhead ahead;
   for (int64_t i = 0; i < 5000; ++i) {
     const int64_t bytes = kBytes << i % 3;
-    const int64_t rows = 1 + i % 2;
-    const ReadAhead::Turn turn = ahead.next(bytes, rows);
-    const double near = static_cast<double>(bytes * rows * rows);
+    const ReadAhead::Turn turn = ahead.next(bytes);
+    const double near = static_cast<double>(bytes * bytes);
     ahead.took(turn, times(near, 1.03 * near, turn.reach));
     ASSERT_EQ(taken(ahead), Reach::kNear) << i;
   }
@@ -89,7 +90,7 @@ TEST(ReadAhead, ComparesCallsThatReadAsMuchForAsManyRows) {
 TEST(ReadAhead, TakesNoTimeOfCallsThatReadLittle) {
   ReadAhead ahead;
   for (int i = 0; i < 1000; ++i) {
-    const ReadAhead::Turn turn = ahead.next(1 << 20, 1);
+    const ReadAhead::Turn turn = ahead.next(1 << 20);
     ASSERT_EQ(turn.reach, Reach::kNear);
     ASSERT_EQ(turn.kind, -1);
   }
@@ -98,11 +99,27 @@ TEST(ReadAhead, TakesNoTimeOfCallsThatReadLittle) {
 TEST(ReadAhead, KindsThatDoNotComeAgainAreForgotten) {
   ReadAhead ahead;
   for (int64_t i = 0; i < 1000; ++i) {
-    const ReadAhead::Turn turn = ahead.next(kBytes + i, 1);
+    const ReadAhead::Turn turn = ahead.next(kBytes + i);
     ASSERT_FALSE(turn.trial);  // with nothing to compare it with
     ahead.took(turn, 1.0);
   }
   far_calls(ahead, 200, [](Reach reach) { return times(1.0, 0.95, reach); });
+  EXPECT_EQ(taken(ahead), Reach::kFar);
+}
+
+TEST(ReadAhead, MayBeAskedByManyAtOnce) {
+  ReadAhead ahead;
+  std::vector<std::thread> threads;
+  for (int64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&ahead, t] {
+      for (int64_t i = 0; i < 5000; ++i) {
+        const ReadAhead::Turn turn = ahead.next(kBytes + i % 5 * (t % 2));
+        ahead.took(turn, times(1.0, 0.9, turn.reach));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  far_calls(ahead, 500, [](Reach reach) { return times(1.0, 0.9, reach); });
   EXPECT_EQ(taken(ahead), Reach::kFar);
 }
 

@@ -45,8 +45,10 @@ struct InterleavedRows {
 
 // So far behind what is read more is asked for, a line at a time between the products. One stream
 // a thread, unlike rows: two are slower while the memory is slow, four and eight always.
-constexpr int64_t kNearAhead = 3264;
-constexpr int64_t kFarAhead = 8704;
+inline int64_t interleaved_ahead(const BlockPiece& p) {
+  if (p.m > 1) return 4352;
+  return p.far ? 8704 : 3264;
+}
 
 /// A few rows of A, from `row` on, with the rows of B of a tile.
 template <class Format, size_t kRows>
@@ -61,7 +63,7 @@ class FewRows {
     Chain chains[kQuadGroups];
     for (auto& chain : chains) each([&](size_t i, size_t v) { chain[i][v] = broadcast(0.0f); });
     const std::byte* at = p_.b + col * p_.b_row_bytes;
-    const int64_t ahead = p_.far ? kFarAhead : kNearAhead;
+    const int64_t ahead = interleaved_ahead(p_);
     for (int64_t group = 0; group < p_.groups; ++group, at += kGroupBytes) {
       add_group(chains[group % kQuadGroups], at, ahead, group);
     }

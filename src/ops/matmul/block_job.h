@@ -22,7 +22,7 @@ struct BlockJob {
   int64_t run_columns;
   int64_t stretches;  // of a run of columns: a piece each,
   int64_t halvings;   // and so many more in the last, each half as long as the one before
-  Reach reach;        // of B that is read as it lies
+  Reach reach;        // of B, with a single row of A
 
   int64_t m() const { return product->c_MN.rows; }
   int64_t n() const { return product->c_MN.cols; }

@@ -120,7 +120,7 @@ struct BlockPiece {
   int64_t parts;
   int64_t groups;
   bool accumulate;
-  bool far;  // B, where it is read as it lies, is asked for well ahead (tensor/read_ahead.h)
+  bool far;  // with a single row of A, B is asked for well ahead (tensor/read_ahead.h)
 
   int64_t quads() const { return (groups + kQuadGroups - 1) / kQuadGroups; }
 };

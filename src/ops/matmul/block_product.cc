@@ -195,11 +195,11 @@ void run(Device& device, const std::vector<BlockJob>& jobs, const JoinResults* j
   }
 }
 
-/// What a call reads that waits for nothing but B; 0 where some of it is unpacked, which computes.
+/// What a call reads that waits for nothing but B: of single rows of A. 0 where it also has others.
 int64_t bytes_only_read(const std::vector<BlockJob>& jobs) {
   int64_t bytes = 0;
   for (const BlockJob& job : jobs) {
-    if (job.unpacks) return 0;
+    if (job.m() > 1) return 0;
     bytes += job.b_bytes();
   }
   return bytes;
@@ -212,7 +212,7 @@ void block_matmul(Device& device, std::span<const Product> products, const JoinR
   if (jobs.empty()) return;
   const Scratch rows(device, share_rows(jobs));
   quantize_rows(device, jobs, rows.data());
-  const ReadAhead::Call reading(device.read_ahead(), bytes_only_read(jobs), jobs.front().m());
+  const ReadAhead::Call reading(device.read_ahead(), bytes_only_read(jobs));
   for (BlockJob& job : jobs) job.reach = reading.reach();
   run(device, jobs, join);
 }

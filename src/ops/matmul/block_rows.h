@@ -180,8 +180,9 @@ inline F4 add_group(F4 chain, const BlockRows& a, int64_t quads_before, int64_t 
 
 /// Each of the four rows of B is a stream of its own, which asks so far ahead: the four together
 /// for what is read while the memory answers. Where short rows end nothing is asked for, so they
-/// ask for more.
+/// ask for more. Several rows of A take their time.
 inline int64_t bytes_ahead(const BlockPiece& p) {
+  if (p.m > 1) return 2048;
   constexpr int64_t kShortBytes = 1024;
   if (p.b_row_bytes <= kShortBytes) return p.far ? 3584 : 2048;
   return p.far ? 2560 : 1536;
