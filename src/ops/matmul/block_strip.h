@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "ops/matmul/block_panel.h"
+#include "ops/matmul/block_six_bit.h"
 #include "ops/matmul/block_whole.h"
 
 namespace corral::ops::CORRAL_ISA {
@@ -75,7 +76,22 @@ struct Strip {
     store64(bytes[quad][0][col], tile_bytes<Format>(groups.first));
     store64(bytes[quad][1][col], tile_bytes<Format>(groups.last));
   }
-  /// The scales of a quad, from a step of each row.
+  /// The scales of the quads of a step, the first of which is `quad`, from the step of each row.
+  void unpack_scales(int64_t quad, const std::byte* const (&rows)[size_t{kColumns}]) {
+    if constexpr (kSixBits<Format>) {
+      for (int64_t col = 0; col < kColumns; col += kRowsB) {
+        const SixBitScales all(rows + col);
+        for (int64_t part = 0; part < Format::kStepQuads; ++part) {
+          store64(scale[quad + part][0][col], all.scale[part]);
+          store64(minimum[quad + part][0][col], all.minimum[part]);
+        }
+      }
+    } else {
+      for (int part = 0; part < Format::kStepQuads; ++part) unpack_scales(quad + part, rows, part);
+    }
+  }
+
+ private:
   void unpack_scales(int64_t quad, const std::byte* const (&rows)[size_t{kColumns}], int part) {
     if constexpr (kScalesInF16<Format>) {
       for (int64_t col = 0; col < kColumns; col += kRowsB) {
@@ -101,7 +117,6 @@ struct Strip {
     }
   }
 
- private:
   /// Columns in the order in which store_columns takes them: element 4i + k is of column 4k + i.
   struct ByTurns {
     RowsAt rows;

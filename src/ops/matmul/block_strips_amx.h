@@ -187,7 +187,7 @@ class StripProduct {
   [[gnu::always_inline]] void unpack_scales(int64_t step, int64_t quad) {
     const std::byte* at[size_t{kColumns}];
     for (int64_t j = 0; j < kColumns; ++j) at[j] = multiplied_[j] + step * Format::kStepBytes;
-    for (int part = 0; part < kStepQuads; ++part) strip_.unpack_scales(quad + part, at, part);
+    strip_.unpack_scales(quad, at);
   }
   /// Unit `number` of quad `quad`, which is `here` in the strip.
   Unit unit(int64_t quad, int64_t here, int64_t number) const {
