@@ -13,7 +13,8 @@ namespace corral::ops::CORRAL_ISA {
 inline constexpr int64_t kMostFewRows = 16;        // columns of a tile
 inline constexpr int64_t kFewTile = 16;            // rows of B, and pairs of k, of a tile
 inline constexpr int64_t kFewStep = 2 * kFewTile;  // elements of k
-inline constexpr int64_t kShortRow = 2048;         // elements
+inline constexpr int64_t kShortRow = 1024;         // elements
+inline constexpr int64_t kStepsAhead = 16;         // along rows that are longer
 
 /// Whether there are few rows, and they and the weights can be read along k. (Only for weights in
 /// bf16.)
@@ -81,14 +82,24 @@ class FewWeights {
     simd::CORRAL_ISA::load_tile<kW>(aside, kFewStep * 2);
   }
 
-  /// Asks for a step of the rows that come `rows` after these, which need not exist: short rows
-  /// without gaps as they lie in memory, which is the order it is fast in. (Inlined: g++ drops
-  /// calls of a function that only asks for memory.)
+  /// Asks for what is read while memory answers. The `rows` behind these need not exist. (Inlined:
+  /// g++ drops calls of a function that only asks for memory.)
   [[gnu::always_inline]] void fetch(int64_t step, int64_t rows) const {
-    const bool in_order = stride_ == k_ && k_ <= kShortRow;
-    const uint16_t* const at = at_ + rows * stride_ + step * kFewStep * (in_order ? kFewTile : 1);
-    const int64_t line = in_order ? kFewStep : stride_;
-    for (int64_t i = 0; i < kFewTile; ++i) __builtin_prefetch(at + i * line, 0, 2);
+    const uint16_t* const behind = at_ + rows * stride_;
+    if (stride_ == k_ && k_ <= kShortRow) {
+      // The next rows as they lie, which is the order memory is fast in, and what that has
+      // brought near a little before it is read across.
+      const uint16_t* const next = behind + step * kFewTile * kFewStep;
+      const uint16_t* const near = at_ + (step + 2) * kFewStep;
+      for (int64_t i = 0; i < kFewTile; ++i) {
+        __builtin_prefetch(next + i * kFewStep, 0, 2);
+        __builtin_prefetch(near + i * stride_, 0, 3);
+      }
+      return;
+    }
+    const int64_t later = step + kStepsAhead - (k_ + kFewStep - 1) / kFewStep;
+    const uint16_t* const at = (later < 0 ? at_ + k_ : behind) + later * kFewStep;
+    for (int64_t i = 0; i < kFewTile; ++i) __builtin_prefetch(at + i * stride_, 0, 2);
   }
 
  private:
