@@ -87,6 +87,7 @@ inline Bytes six_bit_numbers(const Bytes& lanes) {
   const auto whole = [](const uint8_t(&bytes)[64]) {
     return simd::CORRAL_ISA::load<__m512i>(bytes);
   };
+  // Words 1, 3, 2 and 3 of each lane.
   const __m512i packed = _mm512_maskz_shuffle_epi32(
       0xFFFF, reinterpret_cast<__m512i>(lanes.part[0]), static_cast<_MM_PERM_ENUM>(0xED));
   const auto fields = [&](const uint8_t(&first_bit)[64], const uint8_t(&mask)[64]) {

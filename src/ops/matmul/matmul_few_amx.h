@@ -97,8 +97,9 @@ class FewWeights {
       }
       return;
     }
-    const int64_t later = step + kStepsAhead - (k_ + kFewStep - 1) / kFewStep;
-    const uint16_t* const at = (later < 0 ? at_ + k_ : behind) + later * kFewStep;
+    // What follows in these rows; where they end, what the next ones begin with.
+    const int64_t past_end = step + kStepsAhead - (k_ + kFewStep - 1) / kFewStep;
+    const uint16_t* const at = (past_end < 0 ? at_ + k_ : behind) + past_end * kFewStep;
     for (int64_t i = 0; i < kFewTile; ++i) __builtin_prefetch(at + i * stride_, 0, 2);
   }
 
